@@ -1,0 +1,105 @@
+"""What to find: a class list, a sentence or prompts, one page each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QWidget
+
+from napari_psalm.core.category_table import NO_CATEGORY
+from napari_psalm.widgets.class_list import ClassList
+from napari_psalm.widgets.parts import Choice, column, row
+from napari_psalm.widgets.prompt_panel import PromptPanel
+from psalm.conditions import Task
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+CLASSES, SENTENCE, PROMPTS = range(3)
+
+
+class FindPanel(QWidget):
+    """Three ways to ask.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer.
+    image : callable
+        Gives the chosen image.
+    segment : callable
+        Starts a prediction.
+    problem : callable
+        Receives what went wrong, in words.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Callable[[], Image | None],
+        segment: Callable[[], None],
+        problem: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._segment = segment
+        self.mode = Choice(
+            ("Class list", "Sentence", "Prompts"),
+            (
+                "Find everything of these classes",
+                "Find what a sentence describes",
+                "Find what you click, draw or paint on",
+            ),
+        )
+        self.classes = ClassList()
+        self.sentence = QLineEdit()
+        self.sentence.setPlaceholderText("the cell on the left")
+        self.sentence.setToolTip("Describe one object in words, then press Enter")
+        self.sentence.setClearButtonEnabled(True)
+        self.several = QCheckBox("Several objects may be meant")
+        self.several.setToolTip("The objects that fit are joined into one mask; otherwise the one best object is taken")
+        self.prompts = PromptPanel(viewer, image, self._segment_prompts, problem)
+        self.category = QComboBox()
+        self.category.setToolTip("The class that the object gets in the result and in the export")
+        self._sentence_page, self._category_row = QWidget(), QWidget()
+        self._sentence_page.setLayout(column(self.sentence, self.several))
+        self._category_row.setLayout(row(QLabel("Class"), self.category, stretch=(0, 1)))
+        self._pages = (self.classes, self._sentence_page, self.prompts)
+        self.setLayout(column(self.mode, *self._pages, self._category_row))
+        self.mode.changed.connect(lambda _index: self._show_mode())
+        self.classes.changed.connect(self._new_classes)
+        self.sentence.returnPressed.connect(segment)
+        self.classes.problem.connect(problem)
+        self._show_mode()
+        self._new_classes()
+
+    @property
+    def task(self) -> Task:
+        """What the chosen page asks for."""
+        if self.mode.index == CLASSES:
+            return self.classes.chosen_task
+        if self.mode.index == PROMPTS:
+            return Task.INTERACTIVE
+        return Task.GENERALISED_REFERRING if self.several.isChecked() else Task.REFERRING
+
+    def ready_for_clicks(self) -> None:
+        """Show the prompts, and let clicks on the canvas mark objects."""
+        self.mode.choose(PROMPTS)
+        self.prompts.ready_for_clicks()
+
+    def _segment_prompts(self) -> None:
+        self.mode.choose(PROMPTS)
+        self._segment()
+
+    def _show_mode(self) -> None:
+        for i, page in enumerate(self._pages):
+            page.setVisible(i == self.mode.index)
+        self._category_row.setVisible(self.mode.index != CLASSES)
+
+    def _new_classes(self) -> None:
+        names = (*self.classes.table.names, NO_CATEGORY)
+        before = self.category.currentText()
+        self.category.clear()
+        self.category.addItems(names)
+        self.category.setCurrentIndex(names.index(before) if before in names[:-1] else 0)

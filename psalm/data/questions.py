@@ -1,0 +1,217 @@
+"""Turn a labelled image into a question of any task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task
+from psalm.data.labelled import LabelledImage, Thing
+from psalm.data.prompts import simulate_priors
+from psalm.data.referring import choose, expressions
+from psalm.data.sample import Sample
+from psalm.data.words import ALIASES, COLOURS, colour_name, plural
+
+MAX_OBJECTS = 100
+MAX_NAMES = 12
+MAX_REGIONS = 8
+
+_TASKS = {
+    Task.INSTANCE: 0.34,
+    Task.PANOPTIC: 0.06,
+    Task.SEMANTIC: 0.06,
+    Task.REFERRING: 0.17,
+    Task.GENERALISED_REFERRING: 0.1,
+    Task.INTERACTIVE: 0.27,
+}
+
+
+def ask(labelled: LabelledImage, rng: np.random.Generator, task: Task | None = None) -> Sample:
+    """One question about the image.
+
+    Parameters
+    ----------
+    labelled : LabelledImage
+        With at least one object.
+    rng : numpy.random.Generator
+    task : Task, optional
+        By chance when not given. A referring question has one target where a sentence can name one clearly; a
+        generalised one may have none or several.
+    """
+    if task is None:
+        tasks = list(_TASKS)
+        task = tasks[rng.choice(len(tasks), p=list(_TASKS.values()))]
+    labelled = _renamed(labelled, rng) if rng.random() < 0.15 else labelled
+    if task is Task.INTERACTIVE:
+        return _interactive(labelled, rng)
+    if task in (Task.REFERRING, Task.GENERALISED_REFERRING):
+        return _referring(labelled, rng, task)
+    return _class_list(labelled, rng, task)
+
+
+def _answer(
+    labelled: LabelledImage,
+    task: Task,
+    condition: Condition,
+    masks: NDArray[np.bool_],
+    labels: Sequence[int],
+    exhaustive: bool,
+) -> Sample:
+    labels_array = np.asarray(labels, dtype=np.int64)
+    return Sample(labelled.image, task, condition, masks, labels_array, exhaustive, labelled.source, labelled.key)
+
+
+def _renamed(labelled: LabelledImage, rng: np.random.Generator) -> LabelledImage:
+    """One name replaced by another word for it, where no other name could be meant by that word."""
+    present = sorted({thing.name for thing in labelled.things})
+    options = [
+        (name, alias)
+        for name in present
+        for alias in ALIASES.get(name, ())
+        if not any(_akin(alias, other) for other in present if other != name)
+    ]
+    if not options:
+        return labelled
+    name, alias = options[rng.integers(len(options))]
+    things = tuple(replace(thing, name=alias) if thing.name == name else thing for thing in labelled.things)
+    incomplete = frozenset(alias if other == name else other for other in labelled.incomplete)
+    absent = tuple(other for other in labelled.absent if not _akin(alias, other))
+    return replace(labelled, things=things, incomplete=incomplete, absent=absent)
+
+
+def _akin(alias: str, name: str) -> bool:
+    """Whether the word `alias` may also mean `name`."""
+    words = set(alias.split())
+    return any(not words.isdisjoint(word.split()) for word in (name, *ALIASES.get(name, ())))
+
+
+def _class_list(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Sample:
+    called, absent = _called(labelled, rng)
+    present = list(dict.fromkeys(called))
+    names = _listed(present, absent if labelled.exhaustive else [], rng, everything=task is Task.PANOPTIC)
+    chosen = [i for i, name in enumerate(called) if name in names]
+    capped = len(chosen) > MAX_OBJECTS
+    if capped:
+        chosen = sorted(rng.choice(chosen, MAX_OBJECTS, replace=False).tolist())
+    masks = labelled.decode(chosen)
+    masks, called_chosen = _merge_stuff(masks, [called[i] for i in chosen], labelled.stuff)
+    labels = [names.index(name) for name in called_chosen]
+    condition = CategoryCondition(
+        tuple(_plurals(names) if rng.random() < 0.12 else names),
+        tuple(name not in labelled.stuff for name in names),
+    )
+    exhaustive = labelled.exhaustive and not capped and labelled.incomplete.isdisjoint(names)
+    return _answer(labelled, task, condition, masks, labels, exhaustive)
+
+
+def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """What to call each object, and names in the same manner that fit none: by name, or by colour where it is known."""
+    things = labelled.things
+    by_name = [thing.name for thing in things]
+    draw = rng.random()
+    if draw < 0.5 or any(thing.colour is None for thing in things):
+        return by_name, list(labelled.absent)
+    if draw < 0.85:
+        called = [f"{thing.colour} {thing.name}" for thing in things]
+        shapes = [*dict.fromkeys(by_name), *labelled.absent]
+        absent = [f"{colour} {shape}" for colour in COLOURS for shape in shapes]
+    else:
+        noun = ("object", "shape", "thing")[rng.integers(3)]
+        called = [f"{thing.colour} {noun}" for thing in things]
+        absent = [f"{colour} {noun}" for colour in COLOURS]
+    there = set(called)
+    return called, [name for name in absent if name not in there]
+
+
+def _listed(present: list[str], absent: list[str], rng: np.random.Generator, everything: bool) -> list[str]:
+    """A shuffled class list of 1 to `MAX_NAMES` names, most often with some that are in the image."""
+    most = min(len(present), MAX_NAMES)
+    count = most if everything or rng.random() < 0.4 else int(rng.integers(1, most + 1))
+    if absent and not everything and rng.random() < 0.06:
+        count = 0
+    room = min(MAX_NAMES - count, len(absent))
+    others = min(int(rng.choice([0, 1, 2, 3, 5, 8, 11])), room) if room else 0
+    if count == 0:
+        others = max(others, 1)
+    names = [present[i] for i in rng.choice(len(present), count, replace=False)]
+    names += [absent[i] for i in rng.choice(len(absent), others, replace=False)] if others else []
+    return [names[i] for i in rng.permutation(len(names))]
+
+
+def _plurals(names: list[str]) -> list[str]:
+    """The list in the plural, as many people write it, unless two plurals were the same."""
+    plurals = [plural(name) for name in names]
+    return plurals if len(set(plurals)) == len(plurals) else names
+
+
+def _merge_stuff(
+    masks: NDArray[np.bool_], names: list[str], stuff: frozenset[str]
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Join the masks (N, H, W) of each stuff name into one."""
+    if stuff.isdisjoint(names):
+        return masks, names
+    things = [i for i, name in enumerate(names) if name not in stuff]
+    regions = list(dict.fromkeys(name for name in names if name in stuff))
+    merged = [masks[[i for i, name in enumerate(names) if name == region]].any(axis=0) for region in regions]
+    return np.concatenate([masks[things], np.stack(merged)]), [names[i] for i in things] + regions
+
+
+def _interactive(labelled: LabelledImage, rng: np.random.Generator) -> Sample:
+    count = min(int(rng.integers(1, MAX_REGIONS + 1)), len(labelled.things))
+    masks = labelled.decode(rng.choice(len(labelled.things), count, replace=False).tolist())
+    condition = simulate_priors(masks, rng)
+    return _answer(labelled, Task.INTERACTIVE, condition, masks, range(count), True)
+
+
+def _referring(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Sample:
+    if task is Task.GENERALISED_REFERRING and labelled.exhaustive and labelled.absent and rng.random() < 0.15:
+        return _answer(labelled, task, SentenceCondition(_missing(labelled.absent, rng)), labelled.decode(()), (), True)
+    sentence, targets = _sentence(labelled, rng, single=task is Task.REFERRING)
+    capped = len(targets) > MAX_OBJECTS
+    chosen = targets[:MAX_OBJECTS]
+    masks = labelled.decode(chosen)
+    exhaustive = labelled.exhaustive and not capped
+    return _answer(labelled, task, SentenceCondition(sentence), masks, [0] * len(masks), exhaustive)
+
+
+def _missing(absent: Sequence[str], rng: np.random.Generator) -> str:
+    name = absent[int(rng.integers(len(absent)))]
+    patterns = ("the {x}", "all {xs}", "{x}", "the {x} on the left", "the biggest {x}", "the {x} at the top")
+    return patterns[rng.integers(len(patterns))].format(x=name, xs=plural(name))
+
+
+def _sentence(labelled: LabelledImage, rng: np.random.Generator, single: bool) -> tuple[str, tuple[int, ...]]:
+    given = [found for found in labelled.expressions if len(found[1]) == 1 or not single]
+    if given and rng.random() < 0.6:
+        return given[rng.integers(len(given))]
+    if not labelled.exhaustive:
+        return given[rng.integers(len(given))] if given else _plain(labelled.things, rng)
+    found = expressions(_coloured(labelled), labelled.shape)
+    one = [expression for expression in found if len(expression.targets) == 1]
+    return choose(one if single and one else found, rng)
+
+
+def _plain(things: Sequence[Thing], rng: np.random.Generator) -> tuple[str, tuple[int, ...]]:
+    """The biggest object of a name: the one that is meant when further objects may be unlabelled."""
+    names = sorted({thing.name for thing in things})
+    name = names[rng.integers(len(names))]
+    same = [i for i, thing in enumerate(things) if thing.name == name]
+    pattern = "the {}" if len(same) == 1 else "the biggest {}"
+    return pattern.format(name), (max(same, key=lambda i: things[i].area),)
+
+
+def _coloured(labelled: LabelledImage, most: int = 12) -> list[Thing]:
+    """The objects with the colours that their pixels show; not for crowds, where no sentence needs them."""
+    things = list(labelled.things)
+    for name in {thing.name for thing in things} - labelled.stuff:
+        same = [i for i, thing in enumerate(things) if thing.name == name and thing.colour is None]
+        if not same or len(same) > most:
+            continue
+        for i, mask in zip(same, labelled.decode(same), strict=True):
+            r0, c0, r1, c1 = (round(edge) for edge in things[i].box)
+            pixels = labelled.image[r0:r1, c0:c1][mask[r0:r1, c0:c1]]
+            things[i] = replace(things[i], colour=colour_name(pixels))
+    return things

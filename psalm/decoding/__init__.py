@@ -1,0 +1,7 @@
+"""From mask proposals to objects at the original size (PSALM, section 3.2)."""
+
+from psalm.decoding.dispatch import decode
+from psalm.decoding.result import prompt_texts
+from psalm.decoding.thresholds import Thresholds
+
+__all__ = ["Thresholds", "decode", "prompt_texts"]

@@ -1,0 +1,60 @@
+"""Referring decoding: the mask, or masks, that a sentence means."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from psalm.annotations import Annotations
+from psalm.conditions import SentenceCondition
+from psalm.decoding.query_masks import QueryMasks
+from psalm.decoding.result import as_numpy, to_annotations
+from psalm.decoding.thresholds import Thresholds
+
+
+def decode_referring(
+    masks: QueryMasks, logits: Tensor, condition: SentenceCondition, thresholds: Thresholds
+) -> Annotations:
+    """The one best mask, however low its score; nothing when every mask is empty.
+
+    Parameters
+    ----------
+    masks : QueryMasks
+    logits : (Q, 1) tensor
+    condition : SentenceCondition
+    thresholds : Thresholds
+    """
+    query, score = masks.best(logits[:, 0].sigmoid())
+    return _one(masks, masks.mask(query), score, condition, thresholds)
+
+
+def decode_generalised_referring(
+    masks: QueryMasks, logits: Tensor, condition: SentenceCondition, thresholds: Thresholds
+) -> Annotations:
+    """The union of all masks above the score threshold, or the best one when there is none.
+
+    Parameters
+    ----------
+    masks : QueryMasks
+    logits : (Q, 1) tensor
+    condition : SentenceCondition
+    thresholds : Thresholds
+        The published evaluation uses a score of 0.6.
+    """
+    relevance = logits[:, 0].sigmoid()
+    candidates = (masks.bounds(relevance) > thresholds.score).nonzero().flatten().tolist()
+    scores = {query: float(relevance[query]) * masks.score(query) for query in candidates}
+    chosen = [query for query, score in scores.items() if score > thresholds.score]
+    if not chosen:
+        return decode_referring(masks, logits, condition, thresholds)
+    union = torch.zeros(masks.frame.original, dtype=torch.bool, device=logits.device)
+    for query in chosen:
+        union |= masks.mask(query)
+    return _one(masks, union, max(scores[query] for query in chosen), condition, thresholds)
+
+
+def _one(
+    masks: QueryMasks, mask: Tensor, score: float, condition: SentenceCondition, thresholds: Thresholds
+) -> Annotations:
+    found = [as_numpy(mask)] if int(mask.sum()) >= max(thresholds.min_area, 1) else []
+    return to_annotations(condition, masks.frame.original, found, [0] * len(found), [score] * len(found))

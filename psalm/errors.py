@@ -1,0 +1,29 @@
+"""Errors that a user of psalm may meet. Each message says what was wrong, where, and the cure."""
+
+
+class PSALMError(Exception):
+    """Base of every error that psalm raises on purpose."""
+
+
+class ConditionError(PSALMError, ValueError):
+    """A class list, sentence or visual prior cannot be used, or does not fit the task."""
+
+
+class ImageError(PSALMError, ValueError):
+    """An image (array or file) cannot be read or used."""
+
+
+class AnnotationError(PSALMError, ValueError):
+    """Annotations or an annotation file are not valid."""
+
+
+class ConfigError(PSALMError, ValueError):
+    """A model or training configuration is not valid."""
+
+
+class CheckpointError(PSALMError):
+    """Weights or their tokenizer cannot be found, trusted or loaded."""
+
+
+class OutputError(PSALMError, OSError):
+    """A result cannot be written, or would overwrite what the user made."""

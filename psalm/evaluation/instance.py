@@ -1,0 +1,201 @@
+"""Average precision of instance masks, by pycocotools."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from psalm.annotations import Annotations
+from psalm.coco import CocoDataset, ImageEntry
+from psalm.coco.rle import encode_mask
+from psalm.conditions import Task
+from psalm.evaluation.figures import mean, mean_over
+from psalm.evaluation.predictor import Predictor
+from psalm.evaluation.vocabulary import Vocabulary, condition_of
+
+MOST_DETECTIONS = 100
+NOTE_CROWDED = (
+    "{count} images have more than {most} objects of one category; as in COCO, average precision counts at most {most} "
+    "detections of a category per image."
+)
+
+
+class InstanceEvaluation:
+    """COCO's average precision, and what is found at the model's own score threshold.
+
+    Parameters
+    ----------
+    dataset : CocoDataset
+    """
+
+    def __init__(self, dataset: CocoDataset) -> None:
+        self._dataset = dataset
+        self._vocabulary = Vocabulary(dataset, things_only=True)
+        self._images: list[ImageEntry] = []
+        self._truth: list[dict[str, Any]] = []
+        self._detections: list[dict[str, Any]] = []
+        self._threshold = 0.0
+
+    def add(self, image: ImageEntry, predictor: Predictor) -> None:
+        """Ask about the categories of an image that the predictor has been given."""
+        asked = self._vocabulary.of(image)
+        if not asked:
+            return
+        self._images.append(image)
+        self._threshold = predictor.config.score_threshold
+        found = predictor.predict(condition_of(asked), Task.INSTANCE, score_threshold=0.0)
+        id_of = {category.name: category.id for category in asked}
+        ids = [id_of[name] for name in found.names]
+        self._detections += _records(image, found, ids, len(self._detections))
+        crowd = [a.iscrowd for a in self._dataset.by_image[image.id]]
+        truth = self._dataset.annotations_of(image, crowd=True)
+        records = _records(image, truth, truth.category_ids.tolist(), len(self._truth))
+        asked_ids = set(id_of.values())
+        self._truth += [
+            record | {"iscrowd": int(is_crowd)}
+            for record, is_crowd in zip(records, crowd, strict=True)
+            if record["category_id"] in asked_ids
+        ]
+
+    def figures(self) -> dict[str, Any]:
+        """Overall, per source and per category."""
+        overall, per_category = self._evaluate(self._images)
+        per_source = {
+            source: self._evaluate([image for image in self._images if image.source == source])[0]
+            for source in sorted({image.source for image in self._images if image.source})
+        }
+        if per_source:
+            overall["ap_over_sources"] = mean_over(per_source, "ap")
+        return {"overall": overall, "per_source": per_source, "per_category": per_category, "notes": self._notes()}
+
+    def _notes(self) -> list[str]:
+        crowded = {image_id for (image_id, _), n in _count(self._truth).items() if n > MOST_DETECTIONS}
+        notes = self._vocabulary.notes(self._images)
+        return notes + ([NOTE_CROWDED.format(count=len(crowded), most=MOST_DETECTIONS)] if crowded else [])
+
+    def _evaluate(self, images: Sequence[ImageEntry]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Figures over some images, and average precision per category."""
+        ids = {image.id for image in images}
+        truth = [record for record in self._truth if record["image_id"] in ids]
+        detections = [record for record in self._detections if record["image_id"] in ids]
+        overall: dict[str, Any] = {"images": len(images), "objects": sum(not record["iscrowd"] for record in truth)}
+        coco = _average_precision(images, truth, detections)
+        names = self._dataset.category_of
+        per_category = {names[i].name: figures for i, figures in coco.items() if figures["ap"] is not None}
+        overall |= {key: mean(figures[key] for figures in coco.values()) for key in ("ap", "ap50", "ap75")}
+        return overall | found_at_threshold(truth, detections, self._threshold), per_category
+
+
+def found_at_threshold(
+    truth: Sequence[dict[str, Any]], detections: Sequence[dict[str, Any]], threshold: float
+) -> dict[str, Any]:
+    """Recall and precision at IoU 0.5 of the detections that a user would see.
+
+    Better scores choose first, each the object of its category that it covers best; detections in a crowd do not count.
+    """
+    from pycocotools import mask as coco_mask
+
+    objects = _by_image_and_category(truth)
+    matched = shown = 0
+    for key, found in _by_image_and_category(d for d in detections if d["score"] >= threshold).items():
+        found.sort(key=lambda record: -record["score"])
+        candidates = objects.get(key, [])
+        crowd = [record["iscrowd"] for record in candidates]
+        codes = [[record["segmentation"] for record in group] for group in (found, candidates)]
+        ious = np.array(coco_mask.iou(*codes, crowd)).reshape(len(found), len(candidates))
+        free = np.array([not flag for flag in crowd], dtype=bool)
+        for row in ious:
+            best = int(np.argmax(np.where(free, row, -1.0))) if len(row) else -1
+            if best >= 0 and free[best] and row[best] >= 0.5:
+                free[best] = False
+                matched += 1
+                shown += 1
+            elif not (row[np.array(crowd, dtype=bool)] >= 0.5).any():
+                shown += 1
+    real = sum(not record["iscrowd"] for record in truth)
+    return {
+        "score_threshold": threshold,
+        "recall50": matched / real if real else None,
+        "precision50": matched / shown if shown else None,
+    }
+
+
+def _average_precision(
+    images: Sequence[ImageEntry], truth: list[dict[str, Any]], detections: list[dict[str, Any]]
+) -> dict[int, dict[str, float | None]]:
+    """AP, AP50 and AP75 of COCO per category id; None where the truth has no object."""
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        run = COCOeval(_coco(images, truth), _coco(images, truth, detections), "segm")
+        run.params.imgIds = [image.id for image in images]
+        run.params.maxDets = [1, 10, MOST_DETECTIONS]
+        run.evaluate()
+        run.accumulate()
+    # precision: IoU thresholds 0.5 to 0.95, recalls, categories, areas (the first is all), numbers of detections
+    precision = run.eval["precision"][:, :, :, 0, -1]
+    return {
+        category_id: {
+            "ap": _valid(precision[:, :, k]),
+            "ap50": _valid(precision[0, :, k]),
+            "ap75": _valid(precision[5, :, k]),
+        }
+        for k, category_id in enumerate(run.params.catIds)
+    }
+
+
+def _valid(precision: Any) -> float | None:
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else None
+
+
+def _coco(
+    images: Sequence[ImageEntry], truth: list[dict[str, Any]], records: list[dict[str, Any]] | None = None
+) -> Any:
+    from pycocotools.coco import COCO
+
+    chosen = truth if records is None else records
+    coco = COCO()
+    coco.dataset = {
+        "images": [{"id": image.id, "height": image.height, "width": image.width} for image in images],
+        "categories": [{"id": i} for i in sorted({record["category_id"] for record in truth})],
+        "annotations": [dict(record) for record in chosen],
+    }
+    coco.createIndex()
+    return coco
+
+
+def _records(
+    image: ImageEntry, annotations: Annotations, category_ids: Sequence[int], offset: int
+) -> list[dict[str, Any]]:
+    """COCO records with ids from `offset` + 1: id 0 would read as "no match"."""
+    return [
+        {
+            "id": offset + i + 1,
+            "image_id": image.id,
+            "category_id": category_id,
+            "segmentation": encode_mask(mask),
+            "area": int(mask.sum()),
+            "bbox": [0.0, 0.0, 1.0, 1.0],
+            "iscrowd": 0,
+            "score": float(score),
+        }
+        for i, (mask, category_id, score) in enumerate(
+            zip(annotations.masks, category_ids, annotations.scores, strict=True)
+        )
+    ]
+
+
+def _by_image_and_category(records: Any) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    groups: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["image_id"], record["category_id"]), []).append(record)
+    return groups
+
+
+def _count(records: Sequence[dict[str, Any]]) -> dict[tuple[int, int], int]:
+    return {key: len(group) for key, group in _by_image_and_category(records).items()}

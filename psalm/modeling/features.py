@@ -1,0 +1,104 @@
+"""The records that travel between the parts of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from psalm.conditions import RegionKind
+from psalm.prompts import ConditionKind
+from psalm.proposals import MaskProposals
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The visual priors of one image on the model image.
+
+    Parameters
+    ----------
+    masks : (R, S, S) tensor of bool
+        One mask per region on the padded, square model image.
+    kinds : tuple of str
+        How each was drawn.
+    """
+
+    masks: Tensor
+    kinds: tuple[RegionKind, ...]
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """All that depends on the images alone, computed once.
+
+    Parameters
+    ----------
+    pyramid : tuple of (B, C_i, h_i, w_i) tensors
+        Backbone levels res2 to res5, finest first.
+    image_tokens : (B, T, lm_hidden) tensor
+        What the language model sees of the image (row-major grid).
+    generator : dict of tensors
+        What the mask generator keeps of an image; each has a leading B.
+    """
+
+    pyramid: tuple[Tensor, ...]
+    image_tokens: Tensor
+    generator: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What the mask generator gives to the language model before it has spoken.
+
+    Parameters
+    ----------
+    tokens : (B, Q, lm_hidden) tensor
+        The mask tokens.
+    region_tokens : (B, R, lm_hidden) tensor, optional
+        Embeddings of the visual priors, where the generator makes its own (R is padded to the largest of the batch);
+        otherwise the model pools them from the projected image.
+    state : dict of tensors
+        What the generator needs again when it finishes.
+    """
+
+    tokens: Tensor
+    region_tokens: Tensor | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ConditionEmbeddings:
+    """Condition embeddings after the language model, projected to the width of the mask generator.
+
+    Parameters
+    ----------
+    embeddings : (B, K, hidden_dim) tensor
+        Padded with zeros to the longest of the batch.
+    num_conditions : tuple of int
+        Real rows per image.
+    kind : {"categories", "sentence", "regions"}
+    """
+
+    embeddings: Tensor
+    num_conditions: tuple[int, ...]
+    kind: ConditionKind
+
+
+class MaskGenerator(Protocol):
+    """The part outside the language model that turns mask tokens into masks."""
+
+    def encode(self, pyramid: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """What can be computed from the image alone (for Mask2Former, the pixel decoder)."""
+
+    def draft(self, features: ImageFeatures, regions: Sequence[Regions] | None) -> Draft:
+        """The mask tokens that enter the language model."""
+
+    def __call__(
+        self, features: ImageFeatures, draft: Draft, queries: Tensor, conditions: ConditionEmbeddings
+    ) -> list[MaskProposals]:
+        """Proposals from the mask tokens' projected output states (B, Q, hidden_dim); the final ones come last.
+
+        All but the last are the auxiliary predictions for deep supervision.
+        """

@@ -1,0 +1,110 @@
+"""The language model: Phi, fed with embeddings (PSALM, section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PhiConfig, PhiModel
+
+from psalm.config import PSALMConfig
+from psalm.modeling.input_sequence import InputSequence, Span
+
+
+@dataclass(frozen=True)
+class PrefixCache:
+    """Keys and values of the part of a sequence that depends on image and task only.
+
+    Parameters
+    ----------
+    layers : tuple of (keys, values)
+        One pair per layer, each (B, heads, P, head width).
+    token_ids : tuple of int
+        The `Prompt.prefix` that was read.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    token_ids: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """How many embeddings (P) have been read."""
+        return self.layers[0][0].shape[2]
+
+
+class LanguageModel(nn.Module):
+    """Phi without its own input; `lm_head` waits for training on conversations."""
+
+    def __init__(self, config: PSALMConfig) -> None:
+        super().__init__()
+        phi = PhiConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.lm_hidden,
+            intermediate_size=config.lm_intermediate,
+            num_hidden_layers=config.lm_layers,
+            num_attention_heads=config.lm_heads,
+            max_position_embeddings=config.max_length,
+            layer_norm_eps=config.lm_norm_eps,
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": config.lm_rope_theta,
+                "partial_rotary_factor": config.lm_rotary_fraction,
+            },
+        )
+        self.model = PhiModel(phi)
+        self.full_attention = config.mask_token_attention == "full"
+        # Only the published checkpoint has one; a small model saves the weight.
+        published = config.mask_generator == "mask2former"
+        self.lm_head = nn.Linear(config.lm_hidden, config.vocab_size, bias=False) if published else None
+
+    def embed_tokens(self, token_ids: Tensor) -> Tensor:
+        """Token ids (n,) to embeddings (n, D)."""
+        return self.model.embed_tokens(token_ids)
+
+    def forward(self, sequence: InputSequence, prefix: PrefixCache | None = None) -> Tensor:
+        """The last hidden states (B, L, D), after the final norm.
+
+        Padding lies on the right, where attention to the past alone cannot see it; its own states mean nothing. With a
+        `prefix`, the states of the embeddings that it covers are zero.
+        """
+        read = prefix.length if prefix else 0
+        mask = None
+        if read or self.full_attention:
+            spans = sequence.mask_tokens if self.full_attention else ()
+            mask = attention_mask(sequence.embeddings.shape[:2], spans, read, sequence.embeddings.device)
+        states = self.model(
+            inputs_embeds=sequence.embeddings[:, read:],
+            attention_mask=mask,
+            past_key_values=DynamicCache(prefix.layers) if prefix else None,
+            use_cache=prefix is not None,
+        ).last_hidden_state
+        return nn.functional.pad(states, (0, 0, read, 0))
+
+    def read_prefix(self, embeddings: Tensor, token_ids: tuple[int, ...]) -> PrefixCache:
+        """Read the (B, P, D) embeddings of a prefix once, so that sequences that begin with it continue from there."""
+        cache = DynamicCache(config=self.model.config)
+        self.model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+        return PrefixCache(tuple((keys, values) for keys, values, *_ in cache), token_ids)
+
+
+def attention_mask(shape: Sequence[int], mask_tokens: Sequence[Span], read: int, device: torch.device) -> Tensor:
+    """Who sees whom, (B or 1, 1, L - read, L) bool: everything its past, and the mask tokens each other.
+
+    Parameters
+    ----------
+    shape : (B, L)
+        Of the padded batch.
+    mask_tokens : sequence of (int, int)
+        Start and stop per image; empty for plain causal attention.
+    read : int
+        Leading positions that ask nothing, because their keys and values are known.
+    """
+    position = torch.arange(shape[1], device=device)
+    causal = position[None, :] <= position[:, None]
+    if not mask_tokens:
+        return causal[None, None, read:]
+    start, stop = torch.tensor(mask_tokens, device=device).T[..., None]
+    inside = (start <= position) & (position < stop)
+    return (causal | inside[:, :, None] & inside[:, None, :])[:, None, read:]

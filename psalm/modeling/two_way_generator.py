@@ -1,0 +1,197 @@
+"""The small model's mask generator: masks are drafted first, and the language model says what they are.
+
+PSALM decouples mask proposals from their classification (section 3.2). Here the order is turned round: a two-way
+decoder drafts masks around image-dependent seeds, or around the visual priors; every draft becomes a mask token; and
+the condition embeddings classify the mask tokens' output states. A further class list or sentence on the same image
+then costs the language model alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from psalm.config import PSALMConfig
+from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
+from psalm.modeling.mask_description import GEOMETRY, OUTLINE, describe_masks
+from psalm.modeling.prior_encoder import PriorEncoder
+from psalm.modeling.seeds import SeedHead, centre_targets, pick_seeds
+from psalm.modeling.two_way_decoder import MLP, NUM_MASKS, ChannelNorm, TwoWayDecoder
+from psalm.proposals import MaskProposals
+
+_KINDS = ("point", "scribble", "box", "mask")
+_DUPLICATE_IOU = 0.75
+_SEEDS_AT_ONCE = 4  # few enough for the processor's cache
+_NOT_MINE = -20.0  # logit of a proposal for a region that it was not drafted for
+
+
+class TwoWayGenerator(nn.Module):
+    """Draft masks, then classify them by the condition embeddings.
+
+    Parameters
+    ----------
+    config : PSALMConfig
+    in_channels : tuple of int
+        Channels of the backbone levels (strides 4, 8, 16, 16).
+    """
+
+    def __init__(self, config: PSALMConfig, in_channels: tuple[int, ...]) -> None:
+        super().__init__()
+        dim = config.hidden_dim
+        self.num_mask_tokens, self.num_seeds = config.num_mask_tokens, config.num_seeds
+        self.neck = nn.Sequential(
+            nn.Conv2d(in_channels[-1], dim, 1, bias=False),
+            ChannelNorm(dim),
+            nn.Conv2d(dim, dim, 3, padding=1, bias=False),
+            ChannelNorm(dim),
+        )
+        self.seed_head = SeedHead(dim, in_channels[1])
+        self.prior_encoder = PriorEncoder(dim, config.image_size)
+        self.decoder = TwoWayDecoder(dim, config.num_heads, config.decoder_ffn)
+        self.description_size = 2 * dim + in_channels[0] + in_channels[1] + OUTLINE**2 + GEOMETRY
+        self.token = nn.Sequential(
+            nn.LayerNorm(self.description_size),
+            nn.Linear(self.description_size, 2 * config.lm_hidden),
+            nn.GELU(),
+            nn.Linear(2 * config.lm_hidden, config.lm_hidden),
+        )
+        self.geometry = nn.Linear(GEOMETRY, config.lm_hidden)
+        self.kind = nn.Embedding(len(_KINDS), config.lm_hidden)
+        self.category_head = MLP(dim, dim, dim, 2)
+        self.sentence_head = MLP(dim, dim, dim, 2)
+        self.region_head = MLP(dim, dim, dim, 2)
+        for parameter in self.region_head.layers[-1].parameters():
+            nn.init.zeros_(parameter)  # regions begin with the decoder's own judgement
+
+    def encode(self, pyramid: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """The image embedding (B, C, H/16, W/16); the seeds' proposals join it when they are first needed."""
+        return {"embedding": self.neck(pyramid[-1])}
+
+    def draft(self, features: ImageFeatures, regions: Sequence[Regions] | None) -> Draft:
+        """Draft around the visual priors where there are any, else around the seeds."""
+        if regions is None:
+            kept = self.seed_proposals(features)
+            tokens = self._embed(kept["description"])
+            return Draft(tokens, state={"masks": kept["masks"], "quality": kept["quality"]})
+        return self._draft_regions(features, regions)
+
+    def forward(
+        self, features: ImageFeatures, draft: Draft, queries: Tensor, conditions: ConditionEmbeddings
+    ) -> list[MaskProposals]:
+        """Classify the drafted masks; there is one prediction, hence a list of one."""
+        heads = {"categories": self.category_head, "sentence": self.sentence_head, "regions": self.region_head}
+        logits = heads[conditions.kind](queries) @ conditions.embeddings.mT
+        quality, masks = draft.state["quality"], draft.state["masks"]
+        if conditions.kind == "regions":
+            owner = draft.state["owner"]
+            mine = owner[..., None] == torch.arange(logits.shape[-1], device=owner.device)
+            logits = torch.where(mine, logits + torch.logit(quality.clamp(0.02, 0.98))[..., None], _NOT_MINE)
+        if masks.dtype in (torch.bool, torch.uint8):
+            masks = masks.to(logits.dtype) * 20 - 10
+        return [MaskProposals(masks, logits, conditions.num_conditions, quality)]
+
+    def seed_proposals(self, features: ImageFeatures) -> dict[str, Tensor]:
+        """Proposals around the seeds, computed once per image and kept in `features.generator`.
+
+        Returns
+        -------
+        dict
+            masks (B, Q, h, w) logits (or bool when they come from a cache), quality (B, Q), description (B, Q, F).
+        """
+        kept = features.generator
+        if "masks" not in kept:
+            with torch.no_grad():
+                drafts = [self._seeds_of(features, b) for b in range(len(kept["embedding"]))]
+                masks, quality, states = (torch.stack(parts) for parts in zip(*drafts, strict=True))
+                description = describe_masks(self._maps(features), masks > 0, states, quality)
+            kept.update(masks=masks, quality=quality, description=description)
+        return {name: kept[name] for name in ("masks", "quality", "description")}
+
+    def seed_loss(self, features: ImageFeatures, masks: Sequence[Tensor], exhaustive: Sequence[bool]) -> Tensor:
+        """Loss of the map of centres against the true masks (N, S, S) of each image.
+
+        Where not every object is labelled, only pixels inside labelled objects count.
+        """
+        logits = self.seed_head(features.generator["embedding"], features.pyramid[1]).float()
+        target = torch.stack([centre_targets(m) for m in masks])
+        weight = torch.where(target > 0, 1.0, torch.tensor([float(e) for e in exhaustive])[:, None, None].to(target))
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+    def _maps(self, features: ImageFeatures) -> tuple[Tensor, ...]:
+        return features.generator["embedding"], features.pyramid[1], features.pyramid[0]
+
+    def _embed(self, description: Tensor) -> Tensor:
+        description = description.to(self.geometry.weight.dtype)
+        return self.token(description) + self.geometry(description[..., -GEOMETRY:])
+
+    def _seeds_of(self, features: ImageFeatures, b: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The best distinct masks (Q, h, w) of one image with quality (Q,) and state (Q, C)."""
+        embedding = features.generator["embedding"][b : b + 1]
+        seeds = pick_seeds(self.seed_head(embedding, features.pyramid[1][b : b + 1]), self.num_seeds)[0]
+        image = embedding + self.prior_encoder.no_mask_embedding.weight[..., None, None]
+        pe = self.prior_encoder.grid(*embedding.shape[-2:])
+        chunks = [self.decoder(image, pe, self.prior_encoder.seeds(part)) for part in seeds.split(_SEEDS_AT_ONCE)]
+        masks, quality, states = (torch.cat(part) for part in zip(*chunks, strict=True))
+        # Seeds are points: of the four masks, the last three are meant for them.
+        masks, quality, states = (x[:, 1:].flatten(0, 1) for x in (masks, quality, states))
+        chosen = distinct_masks(masks > 0, quality, self.num_mask_tokens)
+        spare = self.num_mask_tokens - len(chosen)
+        return (
+            F.pad(masks[chosen], (0, 0, 0, 0, 0, spare), value=-10.0),
+            F.pad(quality[chosen].clamp(0, 1), (0, spare)),
+            F.pad(states[chosen], (0, 0, 0, spare)),
+        )
+
+    def _draft_regions(self, features: ImageFeatures, regions: Sequence[Regions]) -> Draft:
+        most, maps = max(len(r.kinds) for r in regions), self._maps(features)
+        parts = [self._around(features, b, region, most) for b, region in enumerate(regions)]
+        masks, quality, states, drawn, kinds, owner = (torch.stack(part) for part in zip(*parts, strict=True))
+        tokens = self._embed(describe_masks(maps, masks.detach() > 0, states, quality))
+        blank = states.new_zeros(*drawn.shape[:2], states.shape[-1])
+        region_tokens = self._embed(describe_masks(maps, drawn, blank, blank[..., 0])) + self.kind(kinds)
+        return Draft(tokens, region_tokens, {"masks": masks, "quality": quality, "owner": owner})
+
+    def _around(self, features: ImageFeatures, b: int, regions: Regions, most: int) -> tuple[Tensor, ...]:
+        """Drafts around the regions of one image, padded to `most` regions.
+
+        Returns
+        -------
+        masks (4R, h, w), quality (4R,), states (4R, C), drawn (R, h, w), kinds (R,), owner (4R,)
+        """
+        embedding = features.generator["embedding"][b : b + 1]
+        grid, device = embedding.shape[-2:], embedding.device
+        sparse, dense = self.prior_encoder(regions, grid)
+        masks, quality, states = self.decoder(embedding + dense, self.prior_encoder.grid(*grid), sparse)
+        cover = F.interpolate(regions.masks[:, None].float().to(device), masks.shape[-2:], mode="area")
+        kinds = torch.tensor([_KINDS.index(kind) for kind in regions.kinds], device=device)
+        spare = most - len(kinds)
+        owner = F.pad(torch.arange(len(kinds), device=device), (0, spare), value=-1)
+        return (
+            F.pad(masks, (0, 0, 0, 0, 0, 0, 0, spare), value=-10.0).flatten(0, 1),
+            F.pad(quality.clamp(0, 1), (0, 0, 0, spare)).flatten(),
+            F.pad(states, (0, 0, 0, 0, 0, spare)).flatten(0, 1),
+            F.pad(cover[:, 0] > 0, (0, 0, 0, 0, 0, spare)),
+            F.pad(kinds, (0, spare)),
+            owner.repeat_interleave(NUM_MASKS),
+        )
+
+
+def distinct_masks(masks: Tensor, quality: Tensor, count: int) -> Tensor:
+    """Indices of at most `count` masks of (N, h, w), best first, none nearly equal to a better one or empty."""
+    flat = masks.flatten(1).float()
+    area = flat.sum(1)
+    shared = flat @ flat.T
+    iou = shared / (area[:, None] + area[None] - shared).clamp(min=1)
+    order = quality.argsort(descending=True).tolist()
+    duplicate, empty = (iou > _DUPLICATE_IOU).cpu().numpy(), (area == 0).tolist()
+    kept: list[int] = []
+    for i in order:
+        if not empty[i] and not duplicate[i, kept].any():
+            kept.append(i)
+            if len(kept) == count:
+                break
+    return torch.tensor(kept, device=masks.device, dtype=torch.long)

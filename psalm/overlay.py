@@ -1,0 +1,162 @@
+"""Pictures of results: masks, outlines and labels drawn over the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from psalm.annotations import Annotations
+from psalm.errors import AnnotationError
+from psalm.files import replacing
+from psalm.images import to_rgb8
+
+# Bright and far apart in hue, neighbours in the list most of all: objects that touch often follow one another.
+PALETTE = (
+    (255, 99, 71),
+    (30, 144, 255),
+    (255, 200, 0),
+    (186, 85, 211),
+    (0, 200, 120),
+    (255, 105, 180),
+    (0, 206, 209),
+    (255, 140, 0),
+    (123, 104, 238),
+    (154, 205, 50),
+    (220, 20, 60),
+    (70, 130, 180),
+)
+
+
+def colour_of(position: int) -> tuple[int, int, int]:
+    """RGB colour, 0 to 255, of the object at a position of its `Annotations`."""
+    return PALETTE[position % len(PALETTE)]
+
+
+def draw_overlay(
+    image: NDArray[Any], annotations: Annotations, opacity: float = 0.45, labels: bool = True, min_size: int = 0
+) -> NDArray[np.uint8]:
+    """Draw objects over their image.
+
+    Parameters
+    ----------
+    image : (H, W) or (H, W, C) array
+        Any image that `psalm.images.to_rgb8` takes.
+    annotations : Annotations
+        Objects with (N, H, W) masks; small ones are drawn over large ones.
+    opacity : float
+        Of the colour inside a mask, 0 to 1.
+    labels : bool
+        Write class and score beside each object that is large enough for it.
+    min_size : int
+        Enlarge a small image until its longer side has this many pixels, so that labels can be read; 0 keeps the size.
+
+    Returns
+    -------
+    (h, w, 3) array of uint8
+        RGB.
+
+    Raises
+    ------
+    AnnotationError
+        When masks and image differ in size.
+    """
+    canvas = to_rgb8(image)
+    if canvas.shape[:2] != annotations.size:
+        raise AnnotationError(
+            f"The masks have size {annotations.size}, the image {canvas.shape[:2]} (height, width): "
+            "draw them over the image that they were made for."
+        )
+    scale = max(1, -(-min_size // max(canvas.shape[:2])))
+    masks = annotations.masks.repeat(scale, axis=1).repeat(scale, axis=2)
+    canvas = _enlarge(canvas, scale)
+    order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")
+    for i in order:
+        _paint(canvas, masks[i], colour_of(i), opacity)
+    return _write_labels(canvas, masks, annotations, order) if labels else canvas
+
+
+def draw_click(picture: NDArray[np.uint8], point: tuple[float, float], scale: int = 1) -> NDArray[np.uint8]:
+    """Mark a click at (row, column) on a copy of an RGB (h, w, 3) picture that was enlarged `scale` times."""
+    from PIL import Image, ImageDraw
+
+    page = Image.fromarray(picture)
+    draw = ImageDraw.Draw(page)
+    row, column = ((value + 0.5) * scale for value in point)
+    radius = max(picture.shape[:2]) / 90
+    for grow, colour in ((1.5, "black"), (1.15, "white"), (0.7, "#e4002b")):
+        reach = radius * grow
+        draw.ellipse((column - reach, row - reach, column + reach, row + reach), fill=colour)
+    return np.asarray(page)
+
+
+def save_picture(path: Path | str, picture: NDArray[np.uint8]) -> Path:
+    """Write an (h, w, 3) uint8 picture as PNG; an old file stays whole until the new one is complete.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written.
+    """
+    from PIL import Image
+
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="png")
+    return Path(path)
+
+
+def _enlarge(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    if scale == 1:
+        return picture.copy()
+    size = (picture.shape[1] * scale, picture.shape[0] * scale)
+    return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def _paint(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int], opacity: float) -> None:
+    from scipy.ndimage import binary_erosion
+
+    width = max(1, round(max(canvas.shape[:2]) / 350))
+    # Only the box around the object is touched, with a rim so that erosion sees what lies outside.
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return
+    box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
+    inside, part = mask[box], canvas[box]
+    part[inside] = (part[inside] * (1 - opacity) + np.array(colour) * opacity).astype(np.uint8)
+    part[inside & ~binary_erosion(inside, iterations=width, border_value=1)] = colour
+
+
+def _write_labels(
+    canvas: NDArray[np.uint8], masks: NDArray[np.bool_], annotations: Annotations, order: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw, ImageFont
+
+    page = Image.fromarray(canvas)
+    draw = ImageDraw.Draw(page)
+    size = max(11.0, max(canvas.shape[:2]) / 50)
+    font = ImageFont.load_default(size)
+    for i in order:
+        rows, columns = (np.flatnonzero(masks[i].any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            continue
+        room = 1.5 * (columns[-1] + 1 - columns[0])
+        score = f"{annotations.scores[i]:.2f}"
+        fitting = [text for text in (f"{annotations.names[i]} {score}", score) if draw.textlength(text, font) <= room]
+        if not fitting:
+            continue
+        width, height = draw.textlength(fitting[0], font) + 0.6 * size, 1.3 * size
+        left = float(np.clip((columns[0] + columns[-1] - width) / 2, 0, max(page.width - width, 0)))
+        top = float(max(rows[0] - height, 0))
+        draw.rounded_rectangle((left, top, left + width, top + height), radius=0.3 * size, fill=colour_of(i))
+        middle = (left + width / 2, top + height / 2)
+        draw.text(middle, fitting[0], fill="black" if _is_light(colour_of(i)) else "white", font=font, anchor="mm")
+    return np.asarray(page)
+
+
+def _is_light(colour: tuple[int, int, int]) -> bool:
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue > 150

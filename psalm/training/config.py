@@ -1,0 +1,347 @@
+"""What a training run does, read from a YAML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from psalm.conditions import Task
+from psalm.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CriterionConfig:
+    """Weights and choices of the loss; the defaults are those of the published model.
+
+    Parameters
+    ----------
+    num_points, oversample, importance
+        Points per mask, candidates per point, and the share chosen by uncertainty.
+    mask_weight, dice_weight, condition_weight
+        Weights of the terms.
+    background_weight
+        Weight of the background in the cross entropy over categories.
+    match_on : {"points", "iou"}
+        Whether matching compares masks on random points or by their IoU.
+    cost_mask, cost_dice, cost_iou, cost_class
+        Weights in the matching.
+    mask_loss
+        False when the masks carry no gradient: only the conditions are trained.
+    min_match_iou
+        A pair whose masks overlap less does not count as a positive; 0 is off.
+    extra_positives_iou
+        An unmatched proposal that overlaps an object more than this is ignored instead of background; 0 is off.
+    """
+
+    num_points: int = 12544
+    oversample: float = 3.0
+    importance: float = 0.75
+    mask_weight: float = 5.0
+    dice_weight: float = 5.0
+    condition_weight: float = 2.0
+    background_weight: float = 0.1
+    match_on: Literal["points", "iou"] = "points"
+    cost_mask: float = 5.0
+    cost_dice: float = 5.0
+    cost_iou: float = 5.0
+    cost_class: float = 2.0
+    mask_loss: bool = True
+    min_match_iou: float = 0.0
+    extra_positives_iou: float = 0.0
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The model that a run starts from.
+
+    Parameters
+    ----------
+    init : str, optional
+        A model name or folder that gives config, weights and tokenizer.
+    config : dict
+        Fields of `PSALMConfig`, on top of those of `init` or of the defaults.
+    tokenizer : str, optional
+        A tokenizer file or folder; that of `init` when not given.
+    weights : list of str
+        Safetensors files with some of the model's tensors, loaded in turn over the rest.
+    """
+
+    init: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    tokenizer: str | None = None
+    weights: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """One source of samples of the mixture.
+
+    Parameters
+    ----------
+    kind : {"coco", "scenes"}
+    weight : float
+        How often it is drawn, relative to the others.
+    tasks : list of str
+        The tasks that it serves; all when empty.
+    options : dict
+        Arguments of the source (paths, split, sizes), in the words of `psalm.data`.
+    """
+
+    kind: Literal["coco", "scenes"]
+    weight: float = 1.0
+    tasks: tuple[Task, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Quick figures during training.
+
+    Parameters
+    ----------
+    data : list of DataConfig
+        Where the samples come from; they are the same each time.
+    every : int
+        Steps between two looks; 0 looks at the end of each stage only.
+    samples : int
+        Samples per task.
+    tasks : list of str
+    seed : int
+    """
+
+    data: tuple[DataConfig, ...] = ()
+    every: int = 500
+    samples: int = 32
+    tasks: tuple[Task, ...] = (Task.INSTANCE, Task.REFERRING, Task.INTERACTIVE)
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A part of the run with its own choice of what is trained.
+
+    Parameters
+    ----------
+    name : str
+    steps : int
+        Optimiser steps.
+    batch_size : int
+        Samples per micro batch; all of one micro batch have the same task.
+    tasks : dict of str to int
+        Micro batches of each task in every step; their gradients are added up (joint batches over the conditions).
+    lr : float
+        Peak learning rate of AdamW.
+    lr_scale : dict of str to float
+        Factors on `lr` for the modules that a pattern names.
+    warmup : float
+        Linear warm-up: a share of the steps below 1, a number of steps otherwise.
+    schedule : {"cosine", "constant"}
+    weight_decay : float
+        Not applied to biases, norms and other vectors.
+    clip : float
+        Largest norm of the gradient; 0 is off.
+    train : list of str
+        Name patterns of the modules or parameters that are trained (``projector``, ``*_projector``, ``*``). The rest is
+        frozen and in evaluation mode.
+    cache : bool
+        Keep the features of an image on disk; needs a frozen encoder.
+    variants : int
+        Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`.
+    seed_weight : float
+        Weight of the mask generator's loss on where it looks for objects, on panoptic batches; 0 is off.
+    criterion : CriterionConfig
+    """
+
+    name: str
+    steps: int
+    batch_size: int = 4
+    tasks: dict[Task, int] = field(default_factory=lambda: {Task.INSTANCE: 1, Task.REFERRING: 1, Task.INTERACTIVE: 1})
+    lr: float = 6e-5
+    lr_scale: dict[str, float] = field(default_factory=dict)
+    warmup: float = 0.03
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    train: tuple[str, ...] = ("*",)
+    cache: bool = False
+    variants: int = 0
+    seed_weight: float = 0.0
+    criterion: CriterionConfig = field(default_factory=CriterionConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch_size < 1:
+            raise ConfigError(f"Stage {self.name!r}: steps and batch_size must be 1 or more.")
+        if not any(count > 0 for count in self.tasks.values()) or min(self.tasks.values()) < 0:
+            raise ConfigError(f"Stage {self.name!r}: tasks needs at least one task with a count of 1 or more.")
+        if self.cache and not self.variants:
+            raise ConfigError(f"Stage {self.name!r}: with cache, set variants to 1 or more, or the cache has no end.")
+        if not self.train:
+            raise ConfigError(f"Stage {self.name!r}: train is empty; name what is trained, for example ['*'].")
+
+    @property
+    def micro_batches(self) -> tuple[Task, ...]:
+        """The task of each micro batch of a step."""
+        return tuple(task for task, count in self.tasks.items() for _ in range(count))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A whole run.
+
+    Parameters
+    ----------
+    output : str
+        Folder of the run; relative to the working directory.
+    model : ModelConfig
+    data : list of DataConfig
+    stages : list of StageConfig
+    validation : ValidationConfig
+    temper : float
+        A source of n images is drawn in proportion to ``n ** temper``.
+    seed : int
+        With the step, it decides the order of the data and every random number.
+    precision : {"no", "bf16"}
+        Of the forward pass (autocast).
+    device : str, optional
+        ``"cpu"`` forbids the accelerator; chosen by accelerate when not given.
+    workers : int
+        Processes that prepare data; 0 does it in between.
+    threads : int
+        Threads of torch; 0 leaves its choice.
+    ema : float
+        Decay of the running average of the weights, for example 0.999; 0 is off. The average is validated, handed to
+        the next stage and saved.
+    log_every, save_every : int
+        Steps between two lines of the log, and between two saved states.
+    cache_dir : str, optional
+        Folder of cached features; ``<output>/features`` when not given.
+    save_half : bool
+        Write the finished model in half precision, for half the size.
+    """
+
+    output: str
+    data: tuple[DataConfig, ...]
+    stages: tuple[StageConfig, ...]
+    model: ModelConfig = field(default_factory=ModelConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    temper: float = 0.5
+    seed: int = 0
+    precision: Literal["no", "bf16"] = "no"
+    device: str | None = None
+    workers: int = 1
+    threads: int = 0
+    ema: float = 0.0
+    log_every: int = 10
+    save_every: int = 200
+    cache_dir: str | None = None
+    save_half: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.data or not self.stages:
+            raise ConfigError("A training config needs at least one entry in data and one in stages.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema is {self.ema}: give a decay from 0 (off) to below 1.")
+        if self.log_every < 1 or self.save_every < 1:
+            raise ConfigError("log_every and save_every must be 1 or more.")
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> TrainConfig:
+        """Read a YAML file.
+
+        Raises
+        ------
+        ConfigError
+            When the file cannot be read, or a field is missing, unknown or of another type.
+        """
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"The training config {path} cannot be read: {error}") from error
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """Read plain values, as YAML gives them."""
+        return _read(cls, values, "config")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as YAML and JSON write them."""
+        return _plain(dataclasses.asdict(self))
+
+
+def _read(kind: type[T], values: Any, where: str) -> T:
+    """Build a dataclass from a mapping; `where` names the place for the message."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} must be a mapping of fields, not {type(values).__name__}.")
+    hints = get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(map(str, values)) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where} has unknown fields {', '.join(unknown)}: choose among {', '.join(fields)}.")
+    missing = [
+        name
+        for name, item in fields.items()
+        if name not in values and item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where} lacks {', '.join(missing)}: add {'them' if len(missing) > 1 else 'it'}.")
+    return kind(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """Check a value against the type of its field and turn plain YAML into it."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return None if value is None else _value(arguments[0], value, where)
+    if dataclasses.is_dataclass(hint):
+        return _read(hint, value, where)  # type: ignore[arg-type]
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where} must be a list, not {value!r}.")
+        return tuple(_value(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must be a mapping, not {value!r}.")
+        pairs = value.items()
+        return {_value(arguments[0], key, where): _value(arguments[1], item, f"{where}.{key}") for key, item in pairs}
+    if origin is Literal:
+        return _choice(value, arguments, where)
+    if hint is Task:
+        return Task(_choice(value, tuple(task.value for task in Task), where))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):  # YAML 1.1 reads 6e-5 as text
+        return _number(value, where)
+    if hint is Any or (isinstance(value, hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    raise ConfigError(f"{where} must be {hint.__name__}, not {value!r}.")
+
+
+def _choice(value: Any, choices: tuple[Any, ...], where: str) -> Any:
+    if value is False and "no" in choices:  # YAML 1.1 reads a bare no as false
+        return "no"
+    if value not in choices:
+        raise ConfigError(f"{where} is {value!r}: choose one of {', '.join(map(str, choices))}.")
+    return value
+
+
+def _number(value: str, where: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f"{where} must be a number, not {value!r}.") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Task) else value

@@ -1,0 +1,100 @@
+"""What a run tells: a live line, a log of JSON lines and a summary."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from psalm.files import write_text
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """``log.jsonl`` in the folder of a run: one object per line, with stage and step.
+
+    Parameters
+    ----------
+    folder : Path
+    stage, step : int
+        Where the run goes on; later lines, from steps that are taken again, are dropped.
+    """
+
+    def __init__(self, folder: Path, stage: int = 0, step: int = 0) -> None:
+        self.path = folder / "log.jsonl"
+        kept = [line for line in self.read() if (line["stage"], line["step"]) <= (stage, step)]
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines; one that was cut short is left out."""
+        lines = []
+        for text in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                continue
+        return lines
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Append one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+class LiveProgress:
+    """A bar on the terminal, or lines in the Python log where there is no terminal.
+
+    Parameters
+    ----------
+    shown : bool
+        False keeps silent.
+    """
+
+    def __init__(self, shown: bool = True) -> None:
+        self._terminal = shown and sys.stderr.isatty()
+        self._lines = shown and not self._terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not self._terminal,
+        )
+        self._task = self._bar.add_task("", total=None, figures="", visible=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def stage(self, name: str, steps: int, start: int) -> None:
+        """A stage begins, or goes on, at step `start`."""
+        self._bar.reset(self._task, description=name, total=steps, completed=start, visible=True)
+
+    def step(self, done: int) -> None:
+        """So many steps of the stage are done."""
+        self._bar.update(self._task, completed=done)
+
+    def tell(self, what: str, figures: Mapping[str, float]) -> None:
+        """Show figures; `what` says which."""
+        text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        if what == "loss":
+            self._bar.update(self._task, figures=text)
+        elif self._terminal:
+            self._bar.console.log(f"{what}: {text}")
+        if self._lines:
+            logger.info("%s: %s", what, text)

@@ -1,0 +1,116 @@
+"""Where a run's model and samples come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from psalm.checkpoint import load_model, read_weights
+from psalm.conditions import Task
+from psalm.config import PSALMConfig
+from psalm.data.coco_samples import CocoSamples
+from psalm.data.mixture import Mixture, Samples
+from psalm.data.scenes import SceneSamples
+from psalm.errors import ConfigError
+from psalm.modeling.psalm import PSALM
+from psalm.training.config import DataConfig, ModelConfig
+
+
+def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
+    """The model and tokenizer that a run starts from, on the CPU.
+
+    Raises
+    ------
+    ConfigError
+        When there is no tokenizer, or weights do not fit the model.
+    """
+    start = load_model(settings.init, device="cpu") if settings.init else None
+    known = start.config.to_dict() if start else {}
+    config = PSALMConfig.from_dict(known | settings.config)
+    if settings.tokenizer:
+        tokenizer = read_tokenizer(settings.tokenizer)
+    elif start:
+        tokenizer = start.tokenizer
+    else:
+        raise ConfigError("The training config names no tokenizer: set model.tokenizer, or model.init.")
+    if len(tokenizer) > config.vocab_size:
+        raise ConfigError(
+            f"The tokenizer has {len(tokenizer)} tokens, the model knows {config.vocab_size}: "
+            f"set model.config.vocab_size to {len(tokenizer)} or more."
+        )
+    model = start.model if start and config == start.config else PSALM(config)
+    if start and model is not start.model:
+        load_partly(model, start.model.state_dict(), settings.init or "")
+    for path in settings.weights:
+        load_partly(model, read_weights(path), path)
+    return model, tokenizer
+
+
+def load_partly(model: PSALM, state: dict[str, Any], path: str) -> None:
+    """Load some of the model's tensors.
+
+    Raises
+    ------
+    ConfigError
+        When a tensor is not one of the model's, or of another shape.
+    """
+    expected = model.state_dict()
+    for name, value in state.items():
+        if name not in expected:
+            raise ConfigError(f"{path} has {name}, which the model does not: choose other weights or model.config.")
+        if value.shape != expected[name].shape:
+            raise ConfigError(
+                f"{path}: {name} is {tuple(value.shape)}, the model needs {tuple(expected[name].shape)}: "
+                "choose other weights or model.config."
+            )
+    model.load_state_dict(state, strict=False)
+
+
+def read_tokenizer(path: str) -> Any:
+    """A tokenizer from its ``tokenizer.json`` or the folder that holds it.
+
+    Raises
+    ------
+    ConfigError
+        When there is none.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
+    if not file.exists():
+        raise ConfigError(f"There is no tokenizer {file}: correct model.tokenizer.")
+    return PreTrainedTokenizerFast(tokenizer_file=str(file))
+
+
+def open_samples(settings: DataConfig) -> Samples:
+    """The collection that one entry of the data describes.
+
+    Raises
+    ------
+    ConfigError
+        When an option is unknown or missing.
+    """
+    kind = {"coco": CocoSamples, "scenes": SceneSamples}[settings.kind]
+    try:
+        return kind(**settings.options)
+    except TypeError as error:
+        raise ConfigError(f"The options of the data entry {settings.kind!r} do not fit: {error}.") from error
+
+
+def open_mixtures(data: Sequence[DataConfig], tasks: Sequence[Task], temper: float) -> dict[Task, Mixture]:
+    """One mixture per task, of the collections that serve it.
+
+    Raises
+    ------
+    ConfigError
+        When a task has no collection.
+    """
+    opened = [(settings, open_samples(settings)) for settings in data]
+    mixtures = {}
+    for task in dict.fromkeys(tasks):
+        members = [(samples, entry.weight) for entry, samples in opened if not entry.tasks or task in entry.tasks]
+        if not members:
+            raise ConfigError(f"No entry of data serves the task {task.value}: add it to the tasks of one.")
+        mixtures[task] = Mixture(members, temper)
+    return mixtures

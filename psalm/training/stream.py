@@ -1,0 +1,94 @@
+"""The batches of a stage, each a pure function of the seed and its position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from signal import SIG_IGN, SIGINT, signal
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from psalm.conditions import Task
+from psalm.data.mixture import Mixture
+from psalm.data.sample import Sample
+from psalm.errors import ConditionError
+from psalm.training.collate import Batch, Collator
+from psalm.training.config import StageConfig
+
+_TRIES = 20
+
+
+class StageBatches(Dataset[Batch]):
+    """Micro batches of a stage by position; position p belongs to step ``p // len(stage.micro_batches)``.
+
+    Parameters
+    ----------
+    mixtures : mapping of Task to Mixture
+    collator : Collator
+    stage : StageConfig
+    seed : int
+    """
+
+    def __init__(self, mixtures: Mapping[Task, Mixture], collator: Collator, stage: StageConfig, seed: int) -> None:
+        self.mixtures = mixtures
+        self.collator = collator
+        self.stage = stage
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.stage.steps * len(self.stage.micro_batches)
+
+    def __getitem__(self, position: int) -> Batch:
+        task = self.stage.micro_batches[position % len(self.stage.micro_batches)]
+        first = position * self.stage.batch_size
+        return self.collator([self._sample(first + row, task) for row in range(self.stage.batch_size)])
+
+    def _sample(self, number: int, task: Task) -> Sample:
+        """Sample `number` of the stage; one whose prompt the model cannot read is replaced by another draw."""
+        for attempt in range(_TRIES):
+            seed = self.seed + 7919 * attempt
+            sample = self.mixtures[task].sample(number, seed, task, self._variant(number, seed))
+            try:
+                self.collator.prompts.build(sample.task, sample.condition)
+            except ConditionError:
+                if attempt == _TRIES - 1:
+                    raise
+            else:
+                return sample
+        raise AssertionError("unreachable")
+
+    def _variant(self, number: int, seed: int) -> int:
+        if not self.stage.variants:
+            return number + 1
+        return int(np.random.default_rng([seed, number, 1]).integers(self.stage.variants))
+
+
+def read_steps(batches: StageBatches, start: int, workers: int) -> Iterator[list[Batch]]:
+    """The micro batches of every step from `start` on, prepared ahead by `workers` processes."""
+    per_step = len(batches.stage.micro_batches)
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start * per_step, len(batches)),
+        num_workers=workers,
+        collate_fn=_same,  # type: ignore[arg-type]  # without a batch size it gets one item, not a list
+        worker_init_fn=_calm,
+        prefetch_factor=2 * per_step if workers else None,
+    )
+    step: list[Batch] = []
+    for batch in loader:
+        step.append(batch)
+        if len(step) == per_step:
+            yield step
+            step = []
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
+
+
+def _calm(_: int) -> None:
+    """Workers leave Ctrl-C to the trainer, which finishes its step, and the cores to it as well."""
+    signal(SIGINT, SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,313 @@
+"""The training loop: stages, steps, saved states."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from psalm.checkpoint import save_model
+from psalm.conditions import Task
+from psalm.errors import ConfigError, PSALMError
+from psalm.files import write_text
+from psalm.modeling.features import ImageFeatures
+from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.training.collate import Batch, Collator
+from psalm.training.config import StageConfig, TrainConfig
+from psalm.training.criterion import Criterion
+from psalm.training.feature_cache import FeatureCache
+from psalm.training.frozen import train_only
+from psalm.training.optimisation import WeightAverage, make_optimiser, set_rate
+from psalm.training.progress import LiveProgress, RunLog
+from psalm.training.sources import build_model, open_mixtures
+from psalm.training.state import RunState
+from psalm.training.stream import StageBatches, read_steps
+from psalm.training.targets import Target
+from psalm.training.validation import Validator
+
+_MOST_SKIPPED = 20
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run; the model is in ``model``.
+    finished : bool
+        False when it was interrupted; the same command goes on.
+    stage, step : int
+        The next step, both from 0.
+    figures : dict
+        Latest validation figures.
+    """
+
+    folder: Path
+    finished: bool
+    stage: int
+    step: int
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def train(
+    config: TrainConfig | Path | str, resume: bool = True, progress: bool = True, stop_after: int | None = None
+) -> TrainResult:
+    """Train a model as a config says.
+
+    Ctrl-C or SIGTERM ends the run after the current step and saves its state; a second call goes on exactly there.
+
+    Parameters
+    ----------
+    config : TrainConfig or path
+        A YAML file, or what was read from it.
+    resume : bool
+        Go on with the run in the output folder, where there is one; False starts afresh.
+    progress : bool
+        Show progress on the terminal.
+    stop_after : int, optional
+        Stop, as if interrupted, after so many steps of this call.
+
+    Raises
+    ------
+    ConfigError
+        When the config is not valid, or the output folder holds another run.
+    """
+    settings = config if isinstance(config, TrainConfig) else TrainConfig.from_file(config)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    with LiveProgress(progress) as live, _interruption() as interrupted:
+        return Trainer(settings, live, resume).run(interrupted, stop_after)
+
+
+class Trainer:
+    """One run: the model, its data and where it is.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    live : LiveProgress
+    resume : bool
+    """
+
+    def __init__(self, config: TrainConfig, live: LiveProgress, resume: bool = True) -> None:
+        self.config = config
+        self.live = live
+        self.folder = Path(config.output)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.state_path = self.folder / "state.pt"
+        state = RunState.load(self.state_path) if resume and self.state_path.exists() else None
+        if state:
+            state.check(config)
+        self.accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
+        if self.accelerator.num_processes > 1:
+            raise ConfigError("Training runs in one process: start it without a launcher for several.")
+        set_seed(config.seed)
+        self.model, self.tokenizer = build_model(config.model)
+        if state:
+            self.model.load_state_dict(state.model)
+        self.model.to(self.accelerator.device)
+        self.average = WeightAverage(self.model, config.ema) if config.ema else None
+        if state and state.average and self.average:
+            self.average.load_state_dict(state.average)
+        self.state = state or RunState(config.to_dict(), 0, 0, {})
+        self.log = RunLog(self.folder, self.state.stage, self.state.step)
+        write_text(self.folder / "config.json", json.dumps(config.to_dict(), indent=2))
+        self.collator = Collator(self.tokenizer, self.model.config)
+        tasks = [task for stage in config.stages for task in stage.micro_batches]
+        self.mixtures = open_mixtures(config.data, tasks, config.temper)
+        self.validator = Validator(config.validation, self.collator, config.temper) if config.validation.data else None
+
+    def run(self, interrupted: threading.Event, stop_after: int | None = None) -> TrainResult:
+        """Take the steps that are left, save the model, and say how it ended."""
+        left = stop_after
+        while self.state.stage < len(self.config.stages):
+            taken, ended = self._stage(self.config.stages[self.state.stage], interrupted, left)
+            left = None if left is None else left - taken
+            if not ended:
+                return self._result(finished=False)
+            if self.average:
+                self.average.keep()
+            self.state.stage, self.state.step, self.state.optimiser = self.state.stage + 1, 0, None
+            self._save()
+        self._finish()
+        return self._result(finished=True)
+
+    def _stage(self, stage: StageConfig, interrupted: threading.Event, most: int | None) -> tuple[int, bool]:
+        """Run a stage from the state's step; returns steps taken and whether the stage is complete."""
+        loop = StageLoop(self, stage)
+        batches = StageBatches(self.mixtures, self.collator, stage, loop.seed)
+        start, begun, skipped = self.state.step, time.monotonic(), 0
+        self.live.stage(stage.name, stage.steps, start)
+        if start >= stage.steps:
+            return 0, True
+        for step, micro in enumerate(read_steps(batches, start, self.config.workers), start):
+            skipped = 0 if loop.step(step, micro) else skipped + 1
+            if skipped > _MOST_SKIPPED:
+                raise PSALMError(f"{skipped} steps in a row had no finite gradient: lower lr in stage {stage.name!r}.")
+            self.state.step = step + 1
+            last = self.state.step == stage.steps
+            stop = not last and (interrupted.is_set() or (most is not None and step + 1 - start >= most))
+            self.state.seconds += time.monotonic() - begun
+            begun = time.monotonic()
+            self._look(stage, loop, last)
+            if stop or self.state.step % self.config.save_every == 0:
+                self._save(loop.optimiser)
+            if stop:
+                return self.state.step - start, False
+        return stage.steps - start, True
+
+    def _look(self, stage: StageConfig, loop: StageLoop, last: bool) -> None:
+        """Log and validate where it is due."""
+        step, place = self.state.step, {"stage": self.state.stage, "step": self.state.step}
+        self.live.step(step)
+        if step % self.config.log_every == 0 or last:
+            figures = loop.figures()
+            self.live.tell("loss", figures)
+            self.log.add(place | {"name": stage.name, "seconds": round(self.state.seconds, 1)} | figures)
+        every = self.config.validation.every
+        if self.validator and (last or (every and step % every == 0)):
+            with self.average.applied() if self.average else nullcontext():
+                self.state.figures = self.validator(self.model, self.accelerator.autocast)
+            self.live.tell(f"{stage.name} {step} validation", self.state.figures)
+            self.log.add(place | {"name": stage.name, "validation": self.state.figures})
+
+    def _save(self, optimiser: torch.optim.Optimizer | None = None) -> None:
+        self.state.config = self.config.to_dict()
+        self.state.model = self.model.state_dict()
+        self.state.optimiser = optimiser.state_dict() if optimiser else None
+        self.state.average = self.average.state_dict() if self.average else None
+        self.state.save(self.state_path)
+
+    def _finish(self) -> None:
+        info = {"name": self.model.config.name, "trained_by": self.config.to_dict(), "figures": self.state.figures}
+        dtype = torch.float16 if self.config.save_half else None
+        save_model(self.folder / "model", self.model, self.tokenizer, info, dtype)
+        summary = {
+            "stages": [{"name": stage.name, "steps": stage.steps} for stage in self.config.stages],
+            "seconds": round(self.state.seconds, 1),
+            "figures": self.state.figures,
+            "last": next((line for line in reversed(self.log.read()) if "loss" in line), None),
+        }
+        write_text(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+
+    def _result(self, finished: bool) -> TrainResult:
+        return TrainResult(self.folder, finished, self.state.stage, self.state.step, self.state.figures)
+
+
+class StageLoop:
+    """The steps of one stage.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    stage : StageConfig
+    """
+
+    def __init__(self, trainer: Trainer, stage: StageConfig) -> None:
+        self.trainer = trainer
+        self.stage = stage
+        self.model = trainer.model
+        # Stages draw different samples though each counts its steps from 0.
+        self.seed = trainer.config.seed * 1_000_003 + trainer.state.stage * 10_007
+        self.trained = train_only(self.model, stage.train)
+        self.optimiser = make_optimiser(self.model, stage)
+        if trainer.state.optimiser:
+            self.optimiser.load_state_dict(trainer.state.optimiser)
+        self.criterion = Criterion(stage.criterion)
+        folder = trainer.config.cache_dir or trainer.folder / "features"
+        self.cache = FeatureCache(folder, self.model) if stage.cache else None
+        self._seen: dict[str, list[float]] = defaultdict(list)
+
+    def step(self, step: int, batches: Sequence[Batch]) -> bool:
+        """Take one optimiser step; False when it was left out because its gradient was not finite."""
+        set_seed((self.seed + 31 * step) % 2**32)
+        rate = set_rate(self.optimiser, self.stage, step)
+        self.optimiser.zero_grad(set_to_none=True)
+        for batch in batches:
+            self._backward(batch, 1 / len(batches))
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        norm = self.trainer.accelerator.clip_grad_norm_(parameters, self.stage.clip or float("inf"))
+        finite = bool(torch.isfinite(norm))
+        if finite:
+            self.optimiser.step()
+            if self.trainer.average:
+                self.trainer.average.update()
+            self._seen["gradient"].append(float(norm))
+        self._seen["skipped"].append(float(not finite))
+        self._seen["rate"] = [rate]
+        return finite
+
+    def figures(self) -> dict[str, float]:
+        """Means since the last call."""
+        means = {name: sum(values) / len(values) for name, values in self._seen.items()}
+        self._seen.clear()
+        if not means.get("skipped"):
+            means.pop("skipped", None)
+        return means
+
+    def encode(self, batch: Batch) -> ImageFeatures:
+        """Features of the batch, from the cache where the stage has one."""
+        if self.cache:
+            return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
+        return self.model.encode_image(batch.images)
+
+    def _backward(self, batch: Batch, share: float) -> None:
+        accelerator = self.trainer.accelerator
+        batch = batch.to(accelerator.device)
+        total, terms = torch.zeros((), device=accelerator.device), {}
+        with accelerator.autocast():
+            features = self.encode(batch)
+            if self.stage.seed_weight and batch.task is Task.PANOPTIC:
+                seeds = self._seed_loss(features, batch.targets)
+                total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())
+            proposals = self.model.propose(features, batch.prompts, batch.regions) if self.criterion.active else []
+        if proposals:
+            losses = self.criterion(proposals, batch.targets, batch.prompts[0].kind)
+            total, terms = total + losses.total, terms | losses.final
+        if total.requires_grad:
+            accelerator.backward(total * share)
+        self._seen["loss"].append(float(total.detach()))
+        for name, value in terms.items():
+            self._seen[f"{batch.task.value}/{name}"].append(value)
+
+    def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
+        generator = self.model.mask_generator
+        if not isinstance(generator, TwoWayGenerator):
+            raise ConfigError(f"seed_weight is set, but the {self.model.config.mask_generator} generator has no seeds.")
+        return generator.seed_loss(features, [t.masks for t in targets], [t.exhaustive for t in targets])
+
+
+@contextmanager
+def _interruption() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; only a second one ends the process at once."""
+    event = threading.Event()
+
+    def stop(*_: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before: dict[Any, Any] = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import torch
+
+from psalm.modeling.mask_description import GEOMETRY, OUTLINE, describe_masks
+
+
+def describe(masks: torch.Tensor) -> torch.Tensor:
+    levels = torch.zeros(1, 2, 8, 8)
+    levels[:, 0, :, :4], levels[:, 1] = 1.0, 3.0
+    states = torch.arange(masks.shape[1] * 5.0).reshape(1, -1, 5)
+    return describe_masks((levels,), masks, states, torch.full(masks.shape[:2], 0.8))
+
+
+def test_features_are_averaged_under_the_mask() -> None:
+    masks = torch.zeros(1, 3, 16, 16, dtype=torch.bool)
+    masks[0, 0, 4:8, 0:8], masks[0, 1, 4:8, 8:16], masks[0, 2, 4:8, 4:12] = True, True, True
+    pooled = describe(masks)[0, :, 5:7]
+    torch.testing.assert_close(pooled, torch.tensor([[1.0, 3.0], [0.0, 3.0], [0.5, 3.0]]), atol=1e-4, rtol=0)
+
+
+def test_place_and_size_are_in_image_units() -> None:
+    masks = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    masks[0, 0, 4:8, 2:10] = True
+    numbers = describe(masks)[0, 0, -GEOMETRY:]
+    expected = [6 / 16, 6 / 16, 4 / 16, 2 / 16, 8 / 16, 10 / 16, (32 / 256) ** 0.5, 4 / 16, 8 / 16, 0.8]
+    torch.testing.assert_close(numbers, torch.tensor(expected))
+
+
+def test_the_outline_tells_shapes_apart_and_forgets_their_size() -> None:
+    masks = torch.zeros(1, 3, 32, 32, dtype=torch.bool)
+    masks[0, 0, 4:12, 4:12], masks[0, 1, 4:28, 4:28] = True, True
+    masks[0, 2] = torch.ones(32, 32).tril().bool()
+    outline = describe(masks)[0, :, -GEOMETRY - OUTLINE**2 : -GEOMETRY]
+    assert (outline[0] - outline[1]).abs().mean() < 0.1 < (outline[0] - outline[2]).abs().mean()
+
+
+def test_an_empty_mask_is_described_by_zeros() -> None:
+    masks = torch.zeros(1, 2, 16, 16, dtype=torch.bool)
+    masks[0, 0, 0, 0] = True
+    described = describe(masks)
+    assert not described[0, 1].any() and described[0, 0].any() and torch.isfinite(described).all()

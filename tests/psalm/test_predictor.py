@@ -1,0 +1,174 @@
+"""The predictor: encode once, ask many; clear errors; the same answers alone and in a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from psalm.conditions import CategoryCondition, SentenceCondition, VisualPriorCondition
+from psalm.config import PSALMConfig
+from psalm.decoding import Thresholds
+from psalm.errors import ConditionError, ImageError
+from psalm.modeling.psalm import PSALM
+from psalm.predictor import PSALMPredictor, best_device
+
+SHAPE = (40, 60)
+SEG = 390
+
+
+class Letters:
+    """A tokenizer with one token per letter."""
+
+    def get_vocab(self) -> dict[str, int]:
+        return {"[SEG]": SEG}
+
+    def encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        pieces = text.split("[SEG]")
+        ids = [ord(letter) for letter in pieces[0]]
+        for piece in pieces[1:]:
+            ids += [SEG, *(ord(letter) for letter in piece)]
+        return ids
+
+
+@pytest.fixture(scope="module")
+def predictor() -> PSALMPredictor:
+    torch.manual_seed(0)
+    return PSALMPredictor(PSALM(PSALMConfig.small()), Letters(), {"maker": "test"})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (*SHAPE, 3), dtype=np.uint8)
+
+
+def regions(count: int = 2, shape: tuple[int, int] = SHAPE) -> VisualPriorCondition:
+    return VisualPriorCondition.from_points([[20, 10 + 15 * i] for i in range(count)], shape, 4)
+
+
+CONDITIONS = [
+    (CategoryCondition(["cell", "coin"]), "instance"),
+    (CategoryCondition(["cell", "coin"], [True, False]), "panoptic"),
+    (CategoryCondition(["cell", "coin"]), "semantic"),
+    (SentenceCondition("the cell on the left"), "referring"),
+    (SentenceCondition("all the cells"), "generalised-referring"),
+    (regions(), "interactive"),
+]
+
+
+@pytest.mark.parametrize(("condition", "task"), CONDITIONS, ids=[task for _, task in CONDITIONS])
+def test_every_task_answers_at_the_original_size(predictor, image, condition, task):
+    predictor.set_image(image)
+    found = predictor.predict(condition, task, thresholds=Thresholds(score=0.0, panoptic_score=0.0))
+    assert found.size == SHAPE
+    again = predictor.predict(condition, task, thresholds=Thresholds(score=0.0, panoptic_score=0.0))
+    assert np.array_equal(found.masks, again.masks) and np.array_equal(found.scores, again.scores)
+
+
+def test_an_image_is_encoded_once(predictor, image, monkeypatch):
+    calls = []
+    encode = predictor.model.encode_image
+    monkeypatch.setattr(predictor.model, "encode_image", lambda images: calls.append(len(images)) or encode(images))
+    predictor.set_image(image)
+    for condition, task in CONDITIONS:
+        predictor.predict(condition, task)
+    assert calls == [1]
+
+
+def test_the_default_task_fits_the_condition(predictor, image):
+    predictor.set_image(image)
+    found = predictor.predict(regions())
+    assert set(found.prompts) <= {"point 1", "point 2"}
+    assert predictor.predict(SentenceCondition("a cell")).names in ((), ("a cell",))
+
+
+@pytest.mark.parametrize("make", [lambda i: i[..., 0], lambda i: i / 300, lambda i: i.astype(np.uint16) * 99])
+def test_grey_float_and_16_bit_images_are_taken(predictor, image, make):
+    predictor.set_image(make(image))
+    assert predictor.predict(regions()).size == SHAPE
+
+
+def test_a_batch_answers_like_single_images(predictor, image):
+    images = [image, np.ascontiguousarray(image[:30, :50, ::-1])]
+    conditions = [regions(2), regions(1, (30, 50))]
+    batch = predictor.predict_batch(images, conditions)
+    for each, condition, found in zip(images, conditions, batch, strict=True):
+        predictor.set_image(each)
+        single = predictor.predict(condition)
+        assert single.prompts == found.prompts
+        assert np.allclose(single.scores, found.scores, atol=1e-3)
+        assert (single.masks != found.masks).mean() < 1e-3
+    assert len(predictor.predict_batch(images, CategoryCondition(["cell"]))) == 2
+    assert predictor.predict_batch([], CategoryCondition(["cell"])) == []
+
+
+def test_a_batch_leaves_the_image_that_was_set(predictor, image):
+    predictor.set_image(image)
+    predictor.predict_batch([image[:20, :20]], CategoryCondition(["cell"]))
+    assert predictor.predict(regions()).size == SHAPE
+
+
+def test_proposals_may_be_decoded_again(predictor, image):
+    predictor.set_image(image)
+    condition = CategoryCondition(["cell"])
+    proposals = predictor.predict_proposals(condition)
+    many = predictor.decode(proposals, condition, score_threshold=0.0)
+    few = predictor.decode(proposals, condition, score_threshold=float(np.median(many.scores)))
+    assert 0 < len(few) < len(many)
+    assert np.array_equal(few.scores, many.scores[: len(few)])
+    assert np.array_equal(predictor.predict(condition, score_threshold=0.0).scores, many.scores)
+
+
+def test_a_score_threshold_holds_for_every_task(predictor, image):
+    predictor.set_image(image)
+    for condition, task in CONDITIONS:
+        assert (predictor.predict(condition, task, score_threshold=0.3).scores >= 0.3).all()
+        assert len(predictor.predict(condition, task, score_threshold=1.01)) == 0
+    assert len(predictor.predict(regions())) == 2
+
+
+def test_wrong_use_says_the_cure(predictor, image):
+    fresh = PSALMPredictor(predictor.model, Letters())  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="call set_image"):
+        fresh.predict(regions())
+    fresh.set_image(image)
+    with pytest.raises(ConditionError, match=r"\(30, 60\).*\(40, 60\)"):
+        fresh.predict(regions(shape=(30, 60)))
+    with pytest.raises(ConditionError, match="no task"):
+        fresh.predict(regions(), "magic")
+    with pytest.raises(ConditionError, match="needs a"):
+        fresh.predict(regions(), "panoptic")
+    with pytest.raises(ConditionError, match="one per image"):
+        fresh.predict_batch([image], [regions(), regions()])
+    with pytest.raises(ConditionError):
+        fresh.predict_batch([image, image], [regions(), SentenceCondition("a cell")])
+    with pytest.raises(ImageError, match="NaN"):
+        fresh.set_image(np.full(SHAPE, np.nan))
+    with pytest.raises(ImageError, match="call set_image"):  # no answer about the image before
+        fresh.predict(regions())
+
+
+def test_answers_carry_no_gradients(predictor, image):
+    predictor.set_image(image)
+    assert predictor.predict_proposals(regions()).mask_logits.is_inference()
+    assert not predictor.model.training
+
+
+def test_a_model_folder_is_loaded(tmp_path: Path, predictor, monkeypatch):
+    import psalm.checkpoint
+
+    asked: dict[str, Any] = {}
+
+    def load(name: str, device: Any) -> Any:
+        asked.update(name=name, device=device)
+        return psalm.checkpoint.LoadedModel(predictor.model, Letters(), predictor.config, {"a": 1})  # type: ignore
+
+    monkeypatch.setattr(psalm.checkpoint, "load_model", load)
+    loaded = PSALMPredictor.from_pretrained("somewhere")
+    assert asked == {"name": "somewhere", "device": best_device()}
+    assert loaded.info == {"a": 1} and loaded.config.name == "psalm-test"
+    assert str(PSALMPredictor.from_pretrained("somewhere", device="cpu").device) == "cpu"
+    assert asked["device"] == "cpu"

@@ -1,0 +1,167 @@
+"""The criterion equals the official one, and its options do what they say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from psalm.proposals import MaskProposals
+from psalm.training.config import CriterionConfig
+from psalm.training.criterion import Criterion
+from psalm.training.points import PointSampler, sample_at
+from psalm.training.targets import Target, mask_iou
+
+LAYERS = ("aux0", "aux1", "aux2", "aux3", "final")
+
+
+class RecordedPoints(PointSampler):
+    """Gives the points that the official run drew, layer after layer."""
+
+    def __init__(self, tensors, images):
+        super().__init__(112)
+        self.matcher = [tensors[f"matcher_points_xy_{layer}_{b}"] for layer in LAYERS for b in range(images)]
+        self.loss = [tensors[f"loss_points_xy_{layer}"] for layer in LAYERS]
+
+    def uniform(self, like):
+        return self.matcher.pop(0).flip(-1)
+
+    def uncertain(self, logits):
+        return self.loss.pop(0).flip(-1)
+
+
+@pytest.mark.parametrize("case", ["train_panoptic", "train_referring"])
+def test_losses_and_matches_equal_the_official_ones(golden, case):
+    facts = json.loads(golden("train.json").read_text())[case]
+    tensors = load_file(golden(f"train/{case}.safetensors"))
+    kind, column = {"train_panoptic": ("categories", "class_name"), "train_referring": ("sentence", "SEG")}[case]
+    layers = []
+    for layer in LAYERS:
+        prefix = "" if layer == "final" else f"{layer}_"
+        logits = tensors[f"{prefix}pred_{column}_logits"]
+        layers.append(MaskProposals(tensors[f"{prefix}pred_masks"], logits, (logits.shape[-1],) * len(logits)))
+    targets = [Target(tensors[f"target_masks_{b}"].bool(), tensors[f"target_labels_{b}"]) for b in range(2)]
+
+    losses = Criterion(CriterionConfig(num_points=112), RecordedPoints(tensors, 2))(layers, targets, kind)
+
+    assert losses.total.item() == pytest.approx(facts["loss"], rel=1e-4)
+    for layer, terms, matches in zip(LAYERS, losses.layers, losses.matches, strict=True):
+        suffix = "" if layer == "final" else f"_{layer[3:]}"
+        for ours, theirs in (("mask", "mask"), ("dice", "dice"), ("condition", f"{column}_class")):
+            expected = facts["unweighted"][f"loss_{theirs}{suffix}"]
+            assert terms[ours].item() == pytest.approx(expected, abs=1e-4, rel=1e-4)
+        assert [[m.queries.tolist(), m.targets.tolist()] for m in matches] == facts["match"][layer]
+
+
+def square(row, column, side=8, size=64):
+    mask = torch.zeros(size, size, dtype=torch.bool)
+    mask[row : row + side, column : column + side] = True
+    return mask
+
+
+def logits_of(*masks):
+    """Confident mask logits at a quarter of the size."""
+    return torch.stack([mask[::4, ::4].float() * 20 - 10 for mask in masks])[None]
+
+
+def proposals(masks, conditions, count=None):
+    conditions = torch.as_tensor(conditions, dtype=torch.float32)[None]
+    return MaskProposals(masks, conditions, (count or conditions.shape[-1],))
+
+
+CONFIG = CriterionConfig(num_points=256)
+ONE, TWO, FAR = square(0, 0), square(16, 16), square(48, 48)
+
+
+def test_perfect_answer_has_almost_no_loss():
+    layer = proposals(logits_of(ONE, TWO, FAR), [[20, -20, -20], [-20, 20, -20], [-20, -20, 20]])
+    target = Target(torch.stack([TWO, ONE]), torch.tensor([1, 0]))
+    losses = Criterion(CONFIG)([layer], [target], "categories")
+    assert losses.final["condition"] < 1e-6
+    assert losses.final["mask"] < 0.1
+    assert losses.matches[0][0].queries.tolist() == [0, 1]
+    assert losses.matches[0][0].targets.tolist() == [1, 0]
+
+
+def test_padded_columns_do_not_count():
+    target = Target(ONE[None], torch.tensor([0]))
+    wide = proposals(logits_of(ONE, FAR), [[1.0, 0.0, 9.0, 9.0], [0.0, 1.0, 9.0, 9.0]], count=2)
+    narrow = proposals(logits_of(ONE, FAR), [[1.0, 0.0], [0.0, 1.0]])
+    first, second = (Criterion(CONFIG)([layer], [target], "categories").final["condition"] for layer in (wide, narrow))
+    assert first == pytest.approx(second)
+
+
+@pytest.mark.parametrize("kind", ["categories", "sentence"])
+def test_unmatched_proposals_of_a_non_exhaustive_image_teach_nothing(kind):
+    conditions = [[5.0, 0.0], [5.0, 0.0]] if kind == "categories" else [[5.0], [5.0]]
+    layer = proposals(logits_of(ONE, FAR), conditions)
+    layer.condition_logits.requires_grad_()
+    target = Target(ONE[None], torch.tensor([0]), exhaustive=False)
+    losses = Criterion(CONFIG)([layer], [target], kind)
+    losses.layers[-1]["condition"].backward()
+    assert layer.condition_logits.grad[0, 0].abs().sum() > 0
+    assert layer.condition_logits.grad[0, 1].abs().sum() == 0
+
+
+def test_a_proposal_never_answers_a_foreign_region():
+    never = float("-inf")
+    layer = proposals(logits_of(ONE, TWO, TWO), [[0.0, never], [1.0, never], [never, 0.0]])
+    layer.condition_logits.requires_grad_()
+    target = Target(torch.stack([TWO, ONE]), torch.tensor([0, 1]))
+    losses = Criterion(CONFIG)([layer], [target], "regions")
+    losses.total.backward()
+    match = losses.matches[0][0]
+    assert dict(zip(match.queries.tolist(), match.targets.tolist(), strict=True)) == {1: 0, 2: 1}
+    assert torch.isfinite(losses.total) and torch.isfinite(layer.condition_logits.grad).all()
+
+
+@pytest.mark.parametrize("kind", ["categories", "sentence", "regions"])
+def test_an_image_without_objects_gives_a_finite_loss(kind):
+    layer = proposals(logits_of(ONE, TWO), [[1.0, 0.0], [0.0, 1.0]])
+    target = Target(torch.zeros(0, 64, 64, dtype=torch.bool), torch.zeros(0, dtype=torch.long))
+    for config in (CONFIG, CriterionConfig(match_on="iou", mask_loss=False, min_match_iou=0.5)):
+        assert torch.isfinite(Criterion(config)([layer], [target], kind).total)
+
+
+def test_frozen_masks_train_the_condition_alone():
+    layer = proposals(logits_of(ONE, TWO), [[1.0, 0.0], [0.0, 1.0]])
+    target = Target(ONE[None], torch.tensor([0]))
+    losses = Criterion(CriterionConfig(mask_loss=False, match_on="iou"))([layer], [target], "categories")
+    assert set(losses.final) == {"condition"}
+    assert losses.total == pytest.approx(2 * losses.final["condition"])
+
+
+def test_a_poor_match_is_background():
+    layer = proposals(logits_of(square(4, 4), FAR), [[0.0, 9.0], [0.0, 9.0]])
+    target = Target(ONE[None], torch.tensor([0]))
+    strict = CriterionConfig(match_on="iou", mask_loss=False, min_match_iou=0.5)
+    assert Criterion(strict)([layer], [target], "categories").final["condition"] < 1e-3
+    assert Criterion(CriterionConfig(match_on="iou"))([layer], [target], "categories").final["condition"] > 1
+
+
+def test_a_second_proposal_of_the_same_object_is_ignored_on_request():
+    layer = proposals(logits_of(ONE, ONE, FAR), [[9.0], [9.0], [-9.0]])
+    target = Target(ONE[None], torch.tensor([0]))
+    config = CriterionConfig(match_on="iou", mask_loss=False)
+    assert Criterion(config)([layer], [target], "sentence").final["condition"] > 1
+    kind = CriterionConfig(match_on="iou", mask_loss=False, extra_positives_iou=0.7)
+    assert Criterion(kind)([layer], [target], "sentence").final["condition"] < 1e-3
+
+
+def test_iou_of_a_tiny_object_is_not_lost():
+    tiny = square(4, 4, side=2)
+    proposed = torch.full((1, 16, 16), -10.0)
+    proposed[0, 1, 1] = 10
+    assert mask_iou(proposed, tiny[None]).item() == pytest.approx(0.25)
+
+
+def test_points_are_row_column_and_uncertain_ones_lie_on_the_edge():
+    maps = torch.zeros(1, 4, 8)
+    maps[0, 3, 0] = 1
+    assert sample_at(maps, torch.tensor([[[0.875, 0.0625]]])).item() == pytest.approx(1)
+    torch.manual_seed(0)
+    ramp = torch.linspace(-10, 10, 64)[None, :, None].expand(1, 64, 64)
+    points = PointSampler(100, importance=1.0).uncertain(ramp)
+    assert (points[..., 0] - 0.5).abs().max() < 0.25
