@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_psalm._sample_data import coins
 from napari_psalm.widgets.annotator import AnnotatorWidget
-from napari_psalm.widgets.find_panel import CLASSES
+from napari_psalm.widgets.question_panel import CLASSES
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "annotator.png"
 WINDOW = (1400, 880)
@@ -50,10 +50,10 @@ def main(path: Path = PICTURE) -> None:
     viewer.window.add_dock_widget(annotator, name="PSALM annotator", area="right")
     pause(1)
 
-    annotator.find.prompts.add_points()
+    annotator.question.prompts.add_points()
     viewer.layers["clicks"].add([CLICK])
     wait(lambda: not annotator.session.runner.busy)
-    annotator.find.mode.choose(CLASSES)
+    annotator.question.mode.choose(CLASSES)
     annotator.segment()
     wait(lambda: not annotator.session.runner.busy)
     print(annotator.run.status.text())

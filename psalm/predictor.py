@@ -70,7 +70,7 @@ class PSALMPredictor:
 
         self.model = model.eval()
         self.info: dict[str, Any] = dict(info or {})
-        self.thresholds = Thresholds.from_config(model.config)
+        self.thresholds = Thresholds.from_config(model.config, self.info.get("thresholds"))
         self._prompts = PromptBuilder(tokenizer, model.config)
         self._transform = ImageTransform(model.config)
         self._image: _EncodedImage | None = None

@@ -16,9 +16,10 @@ from transformers import PreTrainedTokenizerFast
 
 import psalm
 from napari_psalm.core.bindings import segment_when_drawn
+from napari_psalm.core.predictors import Predictor, keep_triton_out, load_predictor
 from napari_psalm.core.prompt_layers import PromptLayers
 from napari_psalm.core.questions import Request
-from napari_psalm.core.session import AnnotationSession, Predictor, load_predictor
+from napari_psalm.core.session import AnnotationSession
 from psalm.conditions import Task
 from psalm.config import PSALMConfig
 from psalm.predictor import PSALMPredictor
@@ -43,6 +44,7 @@ def _click(image: Any, row: float, column: float, load: Callable[[str], Predicto
 
 
 def _untrained(_name: str) -> PSALMPredictor:
+    keep_triton_out()
     import torch
 
     from psalm.modeling.psalm import PSALM

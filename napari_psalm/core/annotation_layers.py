@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -188,8 +188,8 @@ class AnnotationLayer:
     def _write(self, plane: ImagePlane, old: NDArray[Any], new: NDArray[Any]) -> None:
         changed = np.nonzero(old != new)
         values, index = new[changed], plane.indices(*changed)
-        for label_id, first in zip(*np.unique(values, return_index=True), strict=True):
-            self._anchors[int(label_id)] = _Anchor(tuple(int(axis[first]) for axis in index), plane.slicer)
+        for label_id, first in _first_pixels(values):
+            self._anchors[label_id] = _Anchor(tuple(int(axis[first]) for axis in index), plane.slicer)
         if len(values):
             with self.layer.block_history():
                 self.layer.data_setitem(index, values)
@@ -253,6 +253,20 @@ def file_name_of(image: Image) -> str:
 
     path = image.source.path
     return Path(path).name if path else f"{image.name}.png"
+
+
+def _first_pixels(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Each id among new values, which are consecutive ids or 0, and where it comes first; no sort of many pixels."""
+    positions = np.flatnonzero(values)[::-1]
+    if len(positions) == 0:
+        return
+    ids = values[positions].astype(np.int64)
+    lowest = int(ids.min())
+    first = np.full(int(ids.max()) - lowest + 1, -1)
+    first[ids - lowest] = positions
+    for offset, position in enumerate(first.tolist()):
+        if position >= 0:
+            yield lowest + offset, position
 
 
 def _shade(colour: tuple[float, float, float], label_id: int) -> tuple[float, float, float, float]:

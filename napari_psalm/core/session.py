@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,11 @@ from psygnal import Signal
 from napari_psalm.core.annotation_layers import AnnotationLayer, Painted, new_annotation_layer
 from napari_psalm.core.category_table import CategoryTable
 from napari_psalm.core.image_planes import ImagePlane
+from napari_psalm.core.predictors import Predictor, load_predictor
 from napari_psalm.core.questions import Question, Request, answered_prompts, ask, describe, digest
 from napari_psalm.core.runner import Job, Post, Runner
 from psalm.annotations import Annotations
-from psalm.conditions import Condition, Task
+from psalm.conditions import Task
 from psalm.errors import AnnotationError, PSALMError
 
 if TYPE_CHECKING:
@@ -27,29 +28,6 @@ if TYPE_CHECKING:
 
 LOGGER = logging.getLogger(__name__)
 Level = Literal["info", "good", "problem"]
-
-
-class Predictor(Protocol):
-    """What the session needs of `psalm.predictor.PSALMPredictor`."""
-
-    @property
-    def device(self) -> Any: ...
-
-    @property
-    def config(self) -> Any: ...
-
-    def set_image(self, image: NDArray[Any]) -> Any: ...
-
-    def predict(
-        self, condition: Condition, task: Task | None = None, score_threshold: float | None = None
-    ) -> Annotations: ...
-
-
-def load_predictor(name: str) -> Predictor:
-    """Load a model by name or folder; the first call imports torch."""
-    from psalm.predictor import PSALMPredictor
-
-    return PSALMPredictor.from_pretrained(name)
 
 
 class AnnotationSession:

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_psalm.core.bindings import bind_keys
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
+from napari_psalm.core.predictors import Predictor, load_predictor
 from napari_psalm.core.questions import Request
-from napari_psalm.core.session import AnnotationSession, Predictor, load_predictor
-from napari_psalm.widgets.find_panel import FindPanel
+from napari_psalm.core.session import AnnotationSession
 from napari_psalm.widgets.layer_combo import LayerCombo
 from napari_psalm.widgets.object_panel import ObjectPanel
 from napari_psalm.widgets.parts import SPACE, WindowThread, column, group
+from napari_psalm.widgets.question_panel import QuestionPanel
 from napari_psalm.widgets.result_panel import ResultPanel
 from napari_psalm.widgets.run_panel import ModelLine, RunPanel
 from psalm.errors import PSALMError
@@ -47,7 +48,7 @@ class AnnotatorWidget(QWidget):
         self.session = AnnotationSession(napari_viewer, self._window_thread.post, load)
         self.image = LayerCombo(napari_viewer, Image, "no image")
         self.image.setToolTip("The image to segment; of a stack, the slice that is shown")
-        self.find = FindPanel(napari_viewer, lambda: self.image.layer, self.segment, self._problem)
+        self.question = QuestionPanel(napari_viewer, lambda: self.image.layer, self.segment, self._problem)
         self.result = ResultPanel(napari_viewer)
         self.run = RunPanel()
         self.objects = ObjectPanel()
@@ -64,11 +65,11 @@ class AnnotatorWidget(QWidget):
         """What the widget asks for now."""
         return Request(
             image=self.image.layer,
-            task=self.find.task,
-            categories=self.find.classes.table,
-            sentence=self.find.sentence.text(),
-            prompts=self.find.prompts.layers,
-            category=self.find.category.currentText() or NO_CATEGORY,
+            task=self.question.task,
+            categories=self.question.classes.table,
+            sentence=self.question.sentence.text(),
+            prompts=self.question.prompts.layers,
+            category=self.question.category.currentText() or NO_CATEGORY,
             result=self.result.layers.layer,
             score_threshold=self.result.score_threshold,
             replace=self.result.replace,
@@ -82,7 +83,7 @@ class AnnotatorWidget(QWidget):
     def export_to(self, path: Path | str, overwrite: bool = False) -> None:
         """Write the result layer to a COCO file and say so."""
         try:
-            count = self.session.export(self.result.layers.layer, path, self.find.classes.table, overwrite)
+            count = self.session.export(self.result.layers.layer, path, self.question.classes.table, overwrite)
         except PSALMError as error:
             self._problem(str(error))
         else:
@@ -97,7 +98,7 @@ class AnnotatorWidget(QWidget):
         self._unbind()
         self.viewer.layers.events.removed.disconnect(self._forget)
         self.viewer.events.theme.disconnect(self._take_theme)
-        for follower in (self.image, self.result.layers, self.find.prompts):
+        for follower in (self.image, self.result.layers, self.question.prompts):
             follower.disconnect_layers()
         self.objects.disconnect_layer()
 
@@ -113,7 +114,7 @@ class AnnotatorWidget(QWidget):
         image.addRow("Image", self.image)
         layout = column(
             image,
-            group("Find", column(self.find)),
+            group("Find", column(self.question)),
             group("Result", column(self.result)),
             self.run,
             group("Objects", column(self.objects)),
@@ -127,7 +128,7 @@ class AnnotatorWidget(QWidget):
     def _connect(self) -> None:
         self.image.layer_changed.connect(self._new_image)
         self.result.layer_changed.connect(self._new_result)
-        self.find.classes.changed.connect(self._new_classes)
+        self.question.classes.changed.connect(self._new_classes)
         self.run.segment_wanted.connect(self.segment)
         self.run.cancel_wanted.connect(self.session.cancel)
         self.objects.class_given.connect(self._set_class)
@@ -139,7 +140,7 @@ class AnnotatorWidget(QWidget):
         self.session.painted.connect(self._show_painted)
         self.viewer.layers.events.removed.connect(self._forget)
         self.viewer.events.theme.connect(self._take_theme)
-        self._unbind = bind_keys(self.viewer, self.segment, self.find.ready_for_clicks)
+        self._unbind = bind_keys(self.viewer, self.segment, self.question.ready_for_clicks)
         self.destroyed.connect(lambda _object=None: self.shut_down())
         self._new_classes()
 
@@ -152,7 +153,7 @@ class AnnotatorWidget(QWidget):
 
         theme = get_theme(self.viewer.theme)
         self.run.set_accent(theme.current.as_hex())
-        self.find.classes.editor.setStyleSheet(f"QPlainTextEdit {{ background: {theme.foreground.as_hex()}; }}")
+        self.question.classes.editor.setStyleSheet(f"QPlainTextEdit {{ background: {theme.foreground.as_hex()}; }}")
 
     def _new_image(self) -> None:
         image = self.image.layer
@@ -170,11 +171,11 @@ class AnnotatorWidget(QWidget):
     def _suggest_classes(self, layer: Image | Labels | None) -> None:
         """Take over the class list that a sample or a COCO file came with, unless there is one."""
         known = layer.metadata.get("psalm", {}).get("categories") if layer is not None else None
-        if known and not self.find.classes.editor.toPlainText().strip():
-            self.find.classes.set_table(CategoryTable.from_records(known))
+        if known and not self.question.classes.editor.toPlainText().strip():
+            self.question.classes.set_table(CategoryTable.from_records(known))
 
     def _new_classes(self) -> None:
-        self.objects.set_classes((*self.find.classes.table.names, NO_CATEGORY))
+        self.objects.set_classes((*self.question.classes.table.names, NO_CATEGORY))
 
     def _show_busy(self, busy: bool) -> None:
         self.run.show_busy(busy)
@@ -204,7 +205,7 @@ class AnnotatorWidget(QWidget):
         try:
             layer = self.session.annotation_layer(labels)
             layer.set_category(label_id, name)
-            layer.recolour(self.find.classes.table)
+            layer.recolour(self.question.classes.table)
         except PSALMError as error:
             self._problem(str(error))
         else:

@@ -60,7 +60,7 @@ def _limits(predictor: PSALMPredictor) -> dict[str, str]:
         "image": f"resized so that its longer side has {config.image_size} pixels",
         "objects": f"at most {objects} per question",
         "prompt": f"at most {config.max_length} tokens, image and mask tokens included",
-        "least score": f"{config.score_threshold:g}",
+        "least score": f"{predictor.thresholds.score:g}",
     }
 
 

@@ -42,6 +42,8 @@ class CocoSamples:
         Keep the images of this split; None keeps all. An image that names no split belongs to ``"train"``.
     refs : Path, optional
         Referring expressions: a list of {image_id, ann_ids, sentences}.
+    per_source : int, optional
+        Keep at most so many images of each source, spread over its list; all when not given.
 
     Raises
     ------
@@ -50,7 +52,12 @@ class CocoSamples:
     """
 
     def __init__(
-        self, annotations: Path | str, images: Path | str, split: str | None = "train", refs: Path | str | None = None
+        self,
+        annotations: Path | str,
+        images: Path | str,
+        split: str | None = "train",
+        refs: Path | str | None = None,
+        per_source: int | None = None,
     ) -> None:
         content = _read_json(annotations, "annotations")
         self._folder = Path(images)
@@ -61,6 +68,8 @@ class CocoSamples:
             for image in content["images"]
             if split in (None, image.get("split", "train")) and image["id"] in self._annotations
         ]
+        if per_source is not None:
+            self._images = _thinned(self._images, per_source)
         if not self._images:
             raise AnnotationError(f"{annotations} has no labelled image in the split {split!r}: name another split.")
         self._stuff = frozenset(c["name"] for c in self._categories.values() if not c.get("isthing", 1))
@@ -214,6 +223,18 @@ def _run_lengths(segmentation: Any, shape: tuple[int, int]) -> dict[str, Any]:
 def _box(annotation: dict[str, Any]) -> Box:
     column, row, width, height = annotation["bbox"]
     return row, column, row + height, column + width
+
+
+def _thinned(images: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """At most `most` images of each source, evenly spread."""
+    by_source: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for image in images:
+        by_source[_source(image)].append(image)
+    return [
+        group[i]
+        for group in by_source.values()
+        for i in sorted(set(np.linspace(0, len(group) - 1, min(most, len(group))).round().astype(int).tolist()))
+    ]
 
 
 def _source(image: dict[str, Any]) -> str:

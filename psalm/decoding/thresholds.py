@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from psalm.config import PSALMConfig
+from psalm.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -39,10 +43,28 @@ class Thresholds:
     top_k: int | None = None
 
     @classmethod
-    def from_config(cls, config: PSALMConfig) -> Thresholds:
-        """The limits that a model's config asks for."""
-        return cls(
-            score=config.score_threshold,
-            panoptic_score=config.panoptic_score_threshold,
-            panoptic_overlap=config.panoptic_overlap_threshold,
-        )
+    def from_config(cls, config: PSALMConfig, chosen: Mapping[str, Any] | None = None) -> Thresholds:
+        """The limits that a model's config asks for.
+
+        Parameters
+        ----------
+        config : PSALMConfig
+        chosen : mapping, optional
+            Limits that were chosen on validation data and stored with the weights; they go before the config's.
+
+        Raises
+        ------
+        CheckpointError
+            When `chosen` names a limit that there is not.
+        """
+        known = {
+            "score": config.score_threshold,
+            "panoptic_score": config.panoptic_score_threshold,
+            "panoptic_overlap": config.panoptic_overlap_threshold,
+        }
+        unknown = sorted(set(chosen or {}) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise CheckpointError(
+                f"The model's info.json sets the thresholds {', '.join(unknown)}, which are unknown: remove them."
+            )
+        return cls(**(known | dict(chosen or {})))

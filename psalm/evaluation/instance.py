@@ -46,7 +46,7 @@ class InstanceEvaluation:
         if not asked:
             return
         self._images.append(image)
-        self._threshold = predictor.config.score_threshold
+        self._threshold = predictor.thresholds.score
         found = predictor.predict(condition_of(asked), Task.INSTANCE, score_threshold=0.0)
         id_of = {category.name: category.id for category in asked}
         ids = [id_of[name] for name in found.names]

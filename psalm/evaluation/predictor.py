@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from psalm.annotations import Annotations
 from psalm.conditions import Condition, Task
 from psalm.config import PSALMConfig
+
+if TYPE_CHECKING:
+    from psalm.decoding import Thresholds
 
 
 class Predictor(Protocol):
@@ -17,6 +20,10 @@ class Predictor(Protocol):
     @property
     def config(self) -> PSALMConfig:
         """The model's configuration."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """What decides whether a proposal becomes an object."""
 
     def set_image(self, image: NDArray[Any]) -> None:
         """Encode an image."""

@@ -90,11 +90,11 @@ class LiveProgress:
         self._bar.update(self._task, completed=done)
 
     def tell(self, what: str, figures: Mapping[str, float]) -> None:
-        """Show figures; `what` says which."""
-        text = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        if what == "loss":
-            self._bar.update(self._task, figures=text)
+        """Show figures under the heading `what`; the bar has room for the loss alone."""
+        text = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        if "loss" in figures:
+            self._bar.update(self._task, figures=f"loss {figures['loss']:.4g}")
         elif self._terminal:
-            self._bar.console.log(f"{what}: {text}")
+            self._bar.console.print(f"[bold]{what}[/bold]  {text}", highlight=False)
         if self._lines:
             logger.info("%s: %s", what, text)

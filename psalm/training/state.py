@@ -76,7 +76,8 @@ class RunState:
         ConfigError
             When the model, the data, the seed, or a stage that has begun differs. Later stages may be edited.
         """
-        old, new = self.config, config.to_dict()
+        # Read anew, so that settings that did not exist yet have their defaults.
+        old, new = TrainConfig.from_dict(self.config).to_dict(), config.to_dict()
         begun = self.stage + (self.step > 0)
         same = {
             **{name: old[name] == new[name] for name in ("model", "data", "seed", "precision", "ema", "temper")},

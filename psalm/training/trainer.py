@@ -6,8 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,25 +15,18 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor
 
 from psalm.checkpoint import save_model
-from psalm.conditions import Task
 from psalm.errors import ConfigError, PSALMError
 from psalm.files import write_text
-from psalm.modeling.features import ImageFeatures
-from psalm.modeling.two_way_generator import TwoWayGenerator
-from psalm.training.collate import Batch, Collator
+from psalm.training.collate import Collator
 from psalm.training.config import StageConfig, TrainConfig
-from psalm.training.criterion import Criterion
-from psalm.training.feature_cache import FeatureCache
-from psalm.training.frozen import train_only
-from psalm.training.optimisation import WeightAverage, make_optimiser, set_rate
+from psalm.training.optimisation import WeightAverage
 from psalm.training.progress import LiveProgress, RunLog
 from psalm.training.sources import build_model, open_mixtures
+from psalm.training.stage_loop import StageLoop
 from psalm.training.state import RunState
 from psalm.training.stream import StageBatches, read_steps
-from psalm.training.targets import Target
 from psalm.training.validation import Validator
 
 _MOST_SKIPPED = 20
@@ -148,8 +140,13 @@ class Trainer:
 
     def _stage(self, stage: StageConfig, interrupted: threading.Event, most: int | None) -> tuple[int, bool]:
         """Run a stage from the state's step; returns steps taken and whether the stage is complete."""
-        loop = StageLoop(self, stage)
-        batches = StageBatches(self.mixtures, self.collator, stage, loop.seed)
+        # Stages draw different samples though each counts its steps from 0.
+        seed = self.config.seed * 1_000_003 + self.state.stage * 10_007
+        folder = Path(self.config.cache_dir or self.folder / "features")
+        loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average)
+        if self.state.optimiser:
+            loop.optimiser.load_state_dict(self.state.optimiser)
+        batches = StageBatches(self.mixtures, self.collator, stage, seed)
         start, begun, skipped = self.state.step, time.monotonic(), 0
         self.live.stage(stage.name, stage.steps, start)
         if start >= stage.steps:
@@ -176,7 +173,7 @@ class Trainer:
         self.live.step(step)
         if step % self.config.log_every == 0 or last:
             figures = loop.figures()
-            self.live.tell("loss", figures)
+            self.live.tell(f"{stage.name} {step}", figures)
             self.log.add(place | {"name": stage.name, "seconds": round(self.state.seconds, 1)} | figures)
         every = self.config.validation.every
         if self.validator and (last or (every and step % every == 0)):
@@ -206,89 +203,6 @@ class Trainer:
 
     def _result(self, finished: bool) -> TrainResult:
         return TrainResult(self.folder, finished, self.state.stage, self.state.step, self.state.figures)
-
-
-class StageLoop:
-    """The steps of one stage.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    stage : StageConfig
-    """
-
-    def __init__(self, trainer: Trainer, stage: StageConfig) -> None:
-        self.trainer = trainer
-        self.stage = stage
-        self.model = trainer.model
-        # Stages draw different samples though each counts its steps from 0.
-        self.seed = trainer.config.seed * 1_000_003 + trainer.state.stage * 10_007
-        self.trained = train_only(self.model, stage.train)
-        self.optimiser = make_optimiser(self.model, stage)
-        if trainer.state.optimiser:
-            self.optimiser.load_state_dict(trainer.state.optimiser)
-        self.criterion = Criterion(stage.criterion)
-        folder = trainer.config.cache_dir or trainer.folder / "features"
-        self.cache = FeatureCache(folder, self.model) if stage.cache else None
-        self._seen: dict[str, list[float]] = defaultdict(list)
-
-    def step(self, step: int, batches: Sequence[Batch]) -> bool:
-        """Take one optimiser step; False when it was left out because its gradient was not finite."""
-        set_seed((self.seed + 31 * step) % 2**32)
-        rate = set_rate(self.optimiser, self.stage, step)
-        self.optimiser.zero_grad(set_to_none=True)
-        for batch in batches:
-            self._backward(batch, 1 / len(batches))
-        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        norm = self.trainer.accelerator.clip_grad_norm_(parameters, self.stage.clip or float("inf"))
-        finite = bool(torch.isfinite(norm))
-        if finite:
-            self.optimiser.step()
-            if self.trainer.average:
-                self.trainer.average.update()
-            self._seen["gradient"].append(float(norm))
-        self._seen["skipped"].append(float(not finite))
-        self._seen["rate"] = [rate]
-        return finite
-
-    def figures(self) -> dict[str, float]:
-        """Means since the last call."""
-        means = {name: sum(values) / len(values) for name, values in self._seen.items()}
-        self._seen.clear()
-        if not means.get("skipped"):
-            means.pop("skipped", None)
-        return means
-
-    def encode(self, batch: Batch) -> ImageFeatures:
-        """Features of the batch, from the cache where the stage has one."""
-        if self.cache:
-            return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
-        return self.model.encode_image(batch.images)
-
-    def _backward(self, batch: Batch, share: float) -> None:
-        accelerator = self.trainer.accelerator
-        batch = batch.to(accelerator.device)
-        total, terms = torch.zeros((), device=accelerator.device), {}
-        with accelerator.autocast():
-            features = self.encode(batch)
-            if self.stage.seed_weight and batch.task is Task.PANOPTIC:
-                seeds = self._seed_loss(features, batch.targets)
-                total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())
-            proposals = self.model.propose(features, batch.prompts, batch.regions) if self.criterion.active else []
-        if proposals:
-            losses = self.criterion(proposals, batch.targets, batch.prompts[0].kind)
-            total, terms = total + losses.total, terms | losses.final
-        if total.requires_grad:
-            accelerator.backward(total * share)
-        self._seen["loss"].append(float(total.detach()))
-        for name, value in terms.items():
-            self._seen[f"{batch.task.value}/{name}"].append(value)
-
-    def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
-        generator = self.model.mask_generator
-        if not isinstance(generator, TwoWayGenerator):
-            raise ConfigError(f"seed_weight is set, but the {self.model.config.mask_generator} generator has no seeds.")
-        return generator.seed_loss(features, [t.masks for t in targets], [t.exhaustive for t in targets])
 
 
 @contextmanager

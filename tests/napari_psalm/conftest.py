@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -13,6 +14,10 @@ from skimage.measure import label
 
 from psalm.annotations import Annotations, Category
 from psalm.conditions import CategoryCondition, SentenceCondition
+
+with contextlib.suppress(ImportError):
+    # Before the first window: after it, Mesa's LLVM would crash the import in any later test that uses torch.
+    import triton  # noqa: F401
 
 
 class FakePredictor:

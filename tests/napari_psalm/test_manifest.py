@@ -68,11 +68,11 @@ def test_napari_docks_the_widget(
         viewer.add_image(image, name="squares", scale=(2, 2))
         _, widget = viewer.window.add_plugin_dock_widget("napari-psalm", "PSALM annotator")
         widget.session._load = lambda _name: predictor
-        widget.find.classes.editor.setPlainText("square")
+        widget.question.classes.editor.setPlainText("square")
         widget.segment()
         qtbot.waitUntil(lambda: not widget.session.runner.busy)
         assert viewer.layers["squares objects"].data.max() == 3
-        widget.find.ready_for_clicks()
+        widget.question.ready_for_clicks()
         viewer.layers["squares objects"].undo()
         viewer.layers["clicks"].add([[15, 30]])
         qtbot.waitUntil(lambda: not widget.session.runner.busy)

@@ -44,7 +44,7 @@ def test_labels_every_image_of_the_tree(folder, tmp_path, fake_predictor):
     assert names_in(report.annotations) == ["a.jpg", "b.png", "deep/a.png"]
     assert seen == [(0, 3, "a.jpg"), (1, 3, "b.png"), (2, 3, "deep/a.png"), (3, 3, "")]
     assert len(fake_predictor.images) == 3  # one encoding serves all conditions
-    assert set(fake_predictor.thresholds) == {0.3}
+    assert set(fake_predictor.asked_thresholds) == {0.3}
     assert (tmp_path / "out" / "overlays" / "deep" / "a.png.png").is_file()
     coco = COCO(report.annotations)
     assert [category["name"] for category in coco.loadCats(coco.getCatIds())] == ["cell", "coin", "the right one"]

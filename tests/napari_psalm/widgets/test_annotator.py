@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_psalm.core.category_table import CategoryTable
-from napari_psalm.widgets.find_panel import CLASSES, PROMPTS, SENTENCE
+from napari_psalm.widgets.question_panel import CLASSES, PROMPTS, SENTENCE
 from psalm.conditions import Task
 
 
@@ -23,7 +23,7 @@ def _keys(viewer: Any) -> dict[str, Any]:
 
 
 def test_a_class_list_becomes_labels(qtbot: Any, annotator: Any) -> None:
-    annotator.find.classes.editor.setPlainText("square")
+    annotator.question.classes.editor.setPlainText("square")
     labels = _ask(qtbot, annotator)
     assert labels.name == "squares objects"
     assert list(labels.features["class"]) == ["square"] * 3
@@ -34,7 +34,7 @@ def test_a_class_list_becomes_labels(qtbot: Any, annotator: Any) -> None:
 
 def test_while_it_runs_the_widget_says_so_and_can_be_cancelled(qtbot: Any, annotator: Any, predictor: Any) -> None:
     assert "loads on first use" in annotator.model.text.text()
-    annotator.find.classes.editor.setPlainText("square")
+    annotator.question.classes.editor.setPlainText("square")
     predictor.go.clear()
     annotator.run.segment.click()
     qtbot.waitUntil(lambda: "Finding" in annotator.run.status.text())
@@ -48,7 +48,7 @@ def test_while_it_runs_the_widget_says_so_and_can_be_cancelled(qtbot: Any, annot
 
 
 def test_the_window_may_close_while_it_runs(qtbot: Any, annotator: Any, predictor: Any) -> None:
-    annotator.find.classes.editor.setPlainText("square")
+    annotator.question.classes.editor.setPlainText("square")
     predictor.go.clear()
     annotator.run.segment.click()
     qtbot.waitUntil(lambda: bool(predictor.asked))
@@ -58,7 +58,7 @@ def test_the_window_may_close_while_it_runs(qtbot: Any, annotator: Any, predicto
 
 def test_closing_the_dock_lets_go(qtbot: Any, annotator: Any, predictor: Any) -> None:
     viewer = annotator.viewer
-    annotator.find.prompts.add_points()
+    annotator.question.prompts.add_points()
     viewer.window.remove_dock_widget(annotator)
     viewer.layers["clicks"].add([[15, 30]])
     assert predictor.asked == []
@@ -67,10 +67,10 @@ def test_closing_the_dock_lets_go(qtbot: Any, annotator: Any, predictor: Any) ->
 
 
 def test_each_click_gives_an_object_of_the_class(qtbot: Any, annotator: Any) -> None:
-    annotator.find.classes.set_table(CategoryTable.from_text("tile\nsquare"))
-    annotator.find.ready_for_clicks()
+    annotator.question.classes.set_table(CategoryTable.from_text("tile\nsquare"))
+    annotator.question.ready_for_clicks()
     points = annotator.viewer.layers["clicks"]
-    assert annotator.find.mode.index == PROMPTS
+    assert annotator.question.mode.index == PROMPTS
     assert (annotator.viewer.layers.selection.active, points.mode) == (points, "add")
     for column in (10, 30):
         points.add([[15, column]])
@@ -81,59 +81,59 @@ def test_each_click_gives_an_object_of_the_class(qtbot: Any, annotator: Any) -> 
 
 
 def test_without_live_clicks_wait_for_the_button(qtbot: Any, annotator: Any, predictor: Any) -> None:
-    annotator.find.mode.choose(PROMPTS)
-    annotator.find.prompts.live.setChecked(False)
-    annotator.find.prompts.add_points()
+    annotator.question.mode.choose(PROMPTS)
+    annotator.question.prompts.live.setChecked(False)
+    annotator.question.prompts.add_points()
     annotator.viewer.layers["clicks"].add([[15, 10]])
     assert not annotator.session.runner.busy
     assert len(_ask(qtbot, annotator).features) == 1
 
 
 def test_shapes_and_painted_labels_are_prompts(qtbot: Any, annotator: Any) -> None:
-    annotator.find.mode.choose(PROMPTS)
-    annotator.find.prompts.add_shapes()
+    annotator.question.mode.choose(PROMPTS)
+    annotator.question.prompts.add_shapes()
     annotator.viewer.layers["shapes"].add([[8, 3], [22, 17]], shape_type="rectangle")
     qtbot.waitUntil(lambda: not annotator.session.runner.busy)
-    assert not annotator.find.prompts._painted_row.isVisibleTo(annotator.find.prompts)
-    annotator.find.prompts.add_labels()
-    assert annotator.find.prompts._painted_row.isVisibleTo(annotator.find.prompts)
+    assert not annotator.question.prompts._painted_row.isVisibleTo(annotator.question.prompts)
+    annotator.question.prompts.add_labels()
+    assert annotator.question.prompts._painted_row.isVisibleTo(annotator.question.prompts)
     annotator.viewer.layers["painted"].data_setitem((np.array([15]), np.array([50])), 2)
     labels = _ask(qtbot, annotator)
     assert sorted(labels.features["prompt"]) == ["box 1", "painted 2"]
 
 
 def test_the_request_follows_the_mode(annotator: Any) -> None:
-    annotator.find.classes.task.setCurrentIndex(1)
+    annotator.question.classes.task.setCurrentIndex(1)
     assert annotator.request().task is Task.PANOPTIC
-    annotator.find.mode.choose(SENTENCE)
-    annotator.find.sentence.setText("the left square")
+    annotator.question.mode.choose(SENTENCE)
+    annotator.question.sentence.setText("the left square")
     assert annotator.request().task is Task.REFERRING
-    annotator.find.several.setChecked(True)
+    annotator.question.several.setChecked(True)
     assert annotator.request().task is Task.GENERALISED_REFERRING
     annotator.result.score.setValue(0.4)
     annotator.result.existing.choose(1)
     request = annotator.request()
     assert (request.score_threshold, request.replace, request.sentence) == (0.4, True, "the left square")
-    annotator.find.mode.choose(CLASSES)
-    assert annotator.find.classes.isVisibleTo(annotator)
+    annotator.question.mode.choose(CLASSES)
+    assert annotator.question.classes.isVisibleTo(annotator)
 
 
 def test_a_wrong_selection_is_said_in_the_status_line(annotator: Any) -> None:
     annotator.run.segment.click()
     assert "The class list is empty" in annotator.run.status.text()
     assert annotator.run.status.level == "problem"
-    annotator.find.classes.editor.setPlainText("coin\ncoin")
+    annotator.question.classes.editor.setPlainText("coin\ncoin")
     assert "repeats coin" in annotator.run.status.text()
     annotator.viewer.layers.clear()
     assert "Open Sample" in annotator.run.status.text()
-    annotator.find.prompts.add_points()
+    annotator.question.prompts.add_points()
     assert "no image" in annotator.run.status.text()
     annotator.export_to("nowhere.json")
     assert "segment first" in annotator.run.status.text()
 
 
 def test_each_image_has_its_own_result(qtbot: Any, annotator: Any, image: np.ndarray) -> None:
-    annotator.find.classes.editor.setPlainText("square")
+    annotator.question.classes.editor.setPlainText("square")
     first = _ask(qtbot, annotator)
     other = annotator.viewer.add_image(image[:30], name="other")
     annotator.image.choose(other)
@@ -147,7 +147,7 @@ def test_each_image_has_its_own_result(qtbot: Any, annotator: Any, image: np.nda
 
 
 def test_switching_the_image_while_it_runs(qtbot: Any, annotator: Any, predictor: Any, image: np.ndarray) -> None:
-    annotator.find.classes.editor.setPlainText("square")
+    annotator.question.classes.editor.setPlainText("square")
     other = annotator.viewer.add_image(image[:30], name="other")
     predictor.go.clear()
     annotator.run.segment.click()
@@ -159,7 +159,7 @@ def test_switching_the_image_while_it_runs(qtbot: Any, annotator: Any, predictor
 
 
 def test_an_object_gets_another_class(qtbot: Any, annotator: Any, tmp_path: Path) -> None:
-    annotator.find.classes.set_table(CategoryTable.from_text("square\ntile"))
+    annotator.question.classes.set_table(CategoryTable.from_text("square\ntile"))
     labels = _ask(qtbot, annotator)
     labels.selected_label = 2
     assert annotator.objects.give.text() == "Set object 2 to"
@@ -176,11 +176,11 @@ def test_an_object_gets_another_class(qtbot: Any, annotator: Any, tmp_path: Path
 def test_a_sample_brings_its_class_list(annotator: Any) -> None:
     image = annotator.viewer.add_image(np.zeros((8, 8)), metadata={"psalm": {"categories": ["coin"]}})
     annotator.image.choose(image)
-    assert annotator.find.classes.table.names == ("coin",)
+    assert annotator.question.classes.table.names == ("coin",)
 
 
 def test_the_keys_are_bound(qtbot: Any, annotator: Any) -> None:
-    annotator.find.classes.editor.setPlainText("square")
+    annotator.question.classes.editor.setPlainText("square")
     _keys(annotator.viewer)["G"](annotator.viewer)
     qtbot.waitUntil(lambda: not annotator.session.runner.busy)
     assert annotator.result.layers.layer is not None

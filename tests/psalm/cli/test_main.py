@@ -100,7 +100,7 @@ def test_evaluate(run, folder, tmp_path):
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["model"] == "fake" and figures["images"] == 1
-    assert set(figures["overall"].values()) & {1.0}
+    assert 0.8 < figures["overall"]["mean_iou"] < 1  # the simulated mask is a rough one
     assert "overall" in result.output
 
 

@@ -137,3 +137,8 @@ def test_an_image_of_another_size_than_its_record_is_refused(coco_folder: Path) 
     samples = CocoSamples(coco_folder / "annotations.json", coco_folder / "images")
     with pytest.raises(AnnotationError, match="annotations say"):
         samples.sample(0, np.random.default_rng(0))
+
+
+def test_few_images_of_each_source_can_be_asked_for(samples: CocoSamples, coco_folder: Path) -> None:
+    thinned = CocoSamples(coco_folder / "annotations.json", coco_folder / "images", per_source=1)
+    assert sorted(thinned.sources) == sorted(set(samples.sources))

@@ -13,7 +13,7 @@ from psalm.conditions import CategoryCondition, SentenceCondition, Task, VisualP
 from psalm.config import PSALMConfig
 from psalm.decoding import Thresholds, decode, prompt_texts
 from psalm.decoding.query_masks import QueryMasks
-from psalm.errors import ConditionError
+from psalm.errors import CheckpointError, ConditionError
 from psalm.image_transform import Frame
 from psalm.proposals import MaskProposals
 
@@ -245,3 +245,11 @@ def test_half_precision_proposals_are_decoded():
         proposals.mask_logits.bfloat16(), proposals.condition_logits.bfloat16(), (2,), proposals.quality.bfloat16()
     )
     assert len(decode(half, "instance", [CategoryCondition(["a"])], frames, Thresholds())[0]) == 1
+
+
+def test_thresholds_stored_with_the_weights_go_before_the_config() -> None:
+    config = PSALMConfig.small(score_threshold=0.4)
+    assert Thresholds.from_config(config).score == 0.4
+    assert Thresholds.from_config(config, {"score": 0.2, "nms_iou": 0.7}) == Thresholds(score=0.2, nms_iou=0.7)
+    with pytest.raises(CheckpointError, match="scores"):
+        Thresholds.from_config(config, {"scores": 0.2})

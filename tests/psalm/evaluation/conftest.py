@@ -17,6 +17,7 @@ from psalm.coco import CocoDataset, ImageEntry, read_coco
 from psalm.coco.rle import encode_mask
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task, VisualPriorCondition
 from psalm.config import PSALMConfig
+from psalm.decoding import Thresholds
 from psalm.decoding import prompt_texts
 from psalm.evaluation.label_maps import true_segments
 
@@ -95,6 +96,7 @@ class KnowingPredictor:
 
     def __init__(self, dataset: CocoDataset, change: Callable[[NDArray[np.bool_]], NDArray[np.bool_]]) -> None:
         self.config = PSALMConfig.small()
+        self.thresholds = Thresholds()
         self.change = change
         self.asked: list[tuple[Task | None, Condition]] = []
         self._dataset = dataset

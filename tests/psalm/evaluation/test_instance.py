@@ -12,6 +12,7 @@ import pytest
 from psalm.annotations import Annotations, Category
 from psalm.coco import CocoDataset, ImageEntry, read_coco, write_coco
 from psalm.config import PSALMConfig
+from psalm.decoding import Thresholds
 from psalm.evaluation.instance import InstanceEvaluation, found_at_threshold
 
 CATEGORIES = (Category(1, "cell"), Category(2, "coin"))
@@ -23,6 +24,7 @@ class Fixed:
 
     def __init__(self, answers: list[Annotations]) -> None:
         self.config = PSALMConfig.small()
+        self.thresholds = Thresholds()
         self._answers = iter(answers)
 
     def set_image(self, image: object) -> None: ...

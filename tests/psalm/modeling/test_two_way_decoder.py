@@ -40,7 +40,5 @@ def test_position_encodings_count_as_if_added_before_the_projection() -> None:
     query, key, query_pe, key_pe = torch.randn(4, 2, 5, 16)
     q, k, v = attention.q_proj(query + query_pe), attention.k_proj(key + key_pe), attention.v_proj(key)
     heads = (x.unflatten(2, (2, -1)).transpose(1, 2) for x in (q, k, v))
-    expected = attention.out_proj(
-        torch.nn.functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
-    )
+    expected = attention.out_proj(torch.nn.functional.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2))
     torch.testing.assert_close(attention(query, key, query_pe, key_pe), expected, atol=1e-6, rtol=1e-5)

@@ -23,7 +23,7 @@ from psalm.errors import ConfigError
 from psalm.training import TrainConfig, train
 from psalm.training.config import ModelConfig
 from psalm.training.sources import build_model
-from psalm.training.trainer import StageLoop
+from psalm.training.stage_loop import StageLoop
 
 Settings = dict[str, Any]
 
@@ -160,4 +160,5 @@ def test_a_finished_model_starts_the_next_run(settings: Settings, tmp_path: Path
     first = run(settings | {"save_half": True}).folder / "model"
     model, _ = build_model(ModelConfig(init=str(first), config={"score_threshold": 0.3}))
     assert model.config.score_threshold == 0.3
-    assert all(torch.equal(value, weights(first.parent)[name]) for name, value in model.state_dict().items())
+    saved = weights(first.parent)
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CLASSES, SENTENCE, PROMPTS = range(3)
 
 
-class FindPanel(QWidget):
+class QuestionPanel(QWidget):
     """Three ways to ask.
 
     Parameters

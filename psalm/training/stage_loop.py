@@ -1,0 +1,119 @@
+"""The steps of one stage: forward, losses, backward, update."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from psalm.conditions import Task
+from psalm.errors import ConfigError
+from psalm.modeling.features import ImageFeatures
+from psalm.modeling.psalm import PSALM
+from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.training.collate import Batch
+from psalm.training.config import StageConfig
+from psalm.training.criterion import Criterion
+from psalm.training.feature_cache import FeatureCache
+from psalm.training.frozen import train_only
+from psalm.training.optimisation import WeightAverage, make_optimiser, set_rate
+from psalm.training.targets import Target
+
+
+class StageLoop:
+    """The steps of one stage.
+
+    Parameters
+    ----------
+    model : PSALM
+        What the stage does not train is frozen.
+    stage : StageConfig
+    seed : int
+        With the step, it decides every random number.
+    accelerator : accelerate.Accelerator
+        Device and precision.
+    cache_folder : Path
+        Of cached features, where the stage has them.
+    average : WeightAverage, optional
+    """
+
+    def __init__(
+        self,
+        model: PSALM,
+        stage: StageConfig,
+        seed: int,
+        accelerator: Accelerator,
+        cache_folder: Path,
+        average: WeightAverage | None = None,
+    ) -> None:
+        self.model = model
+        self.stage = stage
+        self.seed = seed
+        self.accelerator = accelerator
+        self.average = average
+        train_only(model, stage.train)
+        self.optimiser = make_optimiser(model, stage)
+        self.criterion = Criterion(stage.criterion)
+        self.cache = FeatureCache(cache_folder, model) if stage.cache else None
+        self._seen: dict[str, list[float]] = defaultdict(list)
+
+    def step(self, step: int, batches: Sequence[Batch]) -> bool:
+        """Take one optimiser step; False when it was left out because its gradient was not finite."""
+        set_seed((self.seed + 31 * step) % 2**32)
+        rate = set_rate(self.optimiser, self.stage, step)
+        self.optimiser.zero_grad(set_to_none=True)
+        for batch in batches:
+            self._backward(batch, 1 / len(batches))
+        parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        norm = self.accelerator.clip_grad_norm_(parameters, self.stage.clip or float("inf"))
+        finite = bool(torch.isfinite(norm))
+        if finite:
+            self.optimiser.step()
+            if self.average:
+                self.average.update()
+            self._seen["gradient"].append(float(norm))
+        self._seen["skipped"].append(float(not finite))
+        self._seen["rate"] = [rate]
+        return finite
+
+    def figures(self) -> dict[str, float]:
+        """Means since the last call."""
+        means = {name: sum(values) / len(values) for name, values in self._seen.items()}
+        self._seen.clear()
+        if not means.get("skipped"):
+            means.pop("skipped", None)
+        return means
+
+    def _encode(self, batch: Batch) -> ImageFeatures:
+        if self.cache:
+            return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
+        return self.model.encode_image(batch.images)
+
+    def _backward(self, batch: Batch, share: float) -> None:
+        batch = batch.to(self.accelerator.device)
+        total, terms = torch.zeros((), device=self.accelerator.device), {}
+        with self.accelerator.autocast():
+            features = self._encode(batch)
+            if self.stage.seed_weight and batch.task is Task.PANOPTIC:
+                seeds = self._seed_loss(features, batch.targets)
+                total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())
+            proposals = self.model.propose(features, batch.prompts, batch.regions) if self.criterion.active else []
+        if proposals:
+            losses = self.criterion(proposals, batch.targets, batch.prompts[0].kind)
+            total, terms = total + losses.total, terms | losses.final
+        if total.requires_grad:
+            self.accelerator.backward(total * share)
+        self._seen["loss"].append(float(total.detach()))
+        for name, value in terms.items():
+            self._seen[f"{batch.task.value}/{name}"].append(value)
+
+    def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
+        generator = self.model.mask_generator
+        if not isinstance(generator, TwoWayGenerator):
+            raise ConfigError(f"seed_weight is set, but the {self.model.config.mask_generator} generator has no seeds.")
+        return generator.seed_loss(features, [t.masks for t in targets], [t.exhaustive for t in targets])
