@@ -173,7 +173,8 @@ def _referring(labelled: LabelledImage, rng: np.random.Generator, task: Task) ->
     capped = len(targets) > MAX_OBJECTS
     chosen = targets[:MAX_OBJECTS]
     masks = labelled.decode(chosen)
-    exhaustive = labelled.exhaustive and not capped
+    # A sentence for one object says by itself that every other is wrong, whatever else is unlabelled.
+    exhaustive = (labelled.exhaustive or len(targets) == 1) and not capped
     return _answer(labelled, task, SentenceCondition(sentence), masks, [0] * len(masks), exhaustive)
 
 

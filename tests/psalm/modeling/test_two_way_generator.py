@@ -79,7 +79,7 @@ def test_a_region_is_answered_by_its_own_drafts_and_begins_with_their_quality(ge
     conditions = ConditionEmbeddings(torch.randn(1, 2, 32), (2,), "regions")
     (proposals,) = generator(image, draft, torch.randn(1, 8, 32), conditions)
     logits = proposals.condition_logits[0]
-    assert (logits[:4, 1] == -20).all() and (logits[4:, 0] == -20).all()
+    assert (logits[:4, 1] < -1e3).all() and (logits[4:, 0] < -1e3).all()
     torch.testing.assert_close(logits[:4, 0], torch.logit(draft.state["quality"][0, :4].clamp(0.02, 0.98)))
 
 
