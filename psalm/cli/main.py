@@ -12,6 +12,7 @@ from psalm.cli.console import show_error
 from psalm.cli.demo import demo
 from psalm.cli.evaluate import evaluate
 from psalm.cli.info import info
+from psalm.cli.parity import parity
 from psalm.cli.prelabel import prelabel
 from psalm.cli.train import train
 from psalm.errors import PSALMError
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
 )
-for command in (demo, prelabel, train, evaluate, info):
+for command in (demo, prelabel, train, evaluate, info, parity):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""Fields of cells, nuclei, bacteria and the like, as a microscope shows them."""
+"""Fields of cells, nuclei, bacteria and the like, as a microscope shows them, and of coins on a table."""
 
 from __future__ import annotations
 
@@ -65,6 +65,14 @@ _LOOKS = {
         _Look((190, 190, 190), (210, 210, 210), (60, 60, 60)),
     ),
 }
+_LOOKS["coin"] = (
+    _Look((58, 58, 58), (150, 150, 150), (120, 120, 120), 0.2),
+    _Look((96, 96, 96), (176, 176, 176), (206, 206, 206), 0.15),
+    _Look((214, 214, 210), (120, 118, 112), (86, 84, 80), 0.2),
+    _Look((104, 72, 46), (196, 160, 70), (160, 124, 50), 0.15),
+    _Look((34, 48, 40), (178, 106, 66), (136, 78, 48), 0.2),
+    _Look((52, 60, 96), (188, 188, 182), (142, 142, 138), 0.15),
+)
 # name: (smallest, largest radius in pixels at a height of 320, fewest, most)
 _SIZES = {
     "cell": (16, 38, 4, 26),
@@ -73,13 +81,21 @@ _SIZES = {
     "red blood cell": (11, 24, 6, 40),
     "particle": (3, 12, 5, 50),
     "bubble": (6, 34, 4, 30),
+    "coin": (13, 46, 3, 28),
 }
 
 
 def draw_field(
-    size: tuple[int, int], rng: np.random.Generator
+    size: tuple[int, int], rng: np.random.Generator, name: str | None = None
 ) -> tuple[NDArray[np.uint8], list[Thing], NDArray[np.bool_]]:
     """Draw one field; cells may show their nuclei, which then lie inside the cells' masks.
+
+    Parameters
+    ----------
+    size : (height, width)
+    rng : numpy.random.Generator
+    name : str, optional
+        What the field is of: one of `FIELD_NAMES`, or ``"coin"``; one of `FIELD_NAMES` by chance when not given.
 
     Returns
     -------
@@ -87,7 +103,7 @@ def draw_field(
     things : list of Thing
     masks : (N, H, W) array of bool
     """
-    name = str(rng.choice(FIELD_NAMES, p=[0.28, 0.28, 0.16, 0.12, 0.08, 0.08]))
+    name = name or str(rng.choice(FIELD_NAMES, p=[0.28, 0.28, 0.16, 0.12, 0.08, 0.08]))
     look = _LOOKS[name][rng.integers(len(_LOOKS[name]))]
     field = _Field(size, look, rng)
     low, high, fewest, most = _SIZES[name]
@@ -145,11 +161,15 @@ class _Field:
         rim, body = (np.array(c, np.float32) for c in (self._look.rim, self._look.body))
         rows, columns = np.ogrid[-1 : 1 : coverage.shape[0] * 1j, -1 : 1 : coverage.shape[1] * 1j]
         depth = np.clip(1 - np.sqrt(rows**2 + columns**2), 0, 1).astype(np.float32)
-        sharp = {"bubble": 5.0, "cell": 4.0}.get(name, 2.0)
+        sharp = {"bubble": 5.0, "cell": 4.0, "coin": 6.0}.get(name, 2.0)
         weight = np.clip(sharp * depth, 0, 1)
         if name == "red blood cell":
             weight = np.clip(weight - 1.4 * np.clip(depth - 0.55, 0, 1), -0.3, 1)
         texture = 1 + 0.08 * smooth_noise(coverage.shape, 6, self._rng)
+        if name == "coin":  # the relief of its face
+            texture += 0.22 * smooth_noise(coverage.shape, 5, self._rng) + 0.12 * smooth_noise(
+                coverage.shape, 14, self._rng
+            )
         colours = (rim + weight[..., None] * (body - rim)) * (texture * brightness)[..., None]
         lay(self._picture, np.clip(colours, 0, 255), coverage, corner)
 
@@ -177,6 +197,8 @@ class _Field:
 def _outline(name: str, rng: np.random.Generator) -> Ring:
     if name == "bacterium":
         return rod(rng.uniform(1.6, 4.0)) if rng.random() < 0.8 else blob(rng, 0.05)
+    if name == "coin":
+        return blob(rng, 0.015, rng.uniform(1.0, 1.06))
     if name in ("particle", "bubble", "red blood cell"):
         return blob(rng, 0.04, rng.uniform(1.0, 1.15))
     if name == "nucleus":

@@ -31,7 +31,7 @@ class Sample:
     source : str
         Where the image comes from, for sampling and for figures per source.
     key : str
-        Names the pixels of `image`: equal keys have equal images (features may be cached under it). Empty: do not cache.
+        Names the pixels of `image`: equal keys have equal images (features may be cached under it). Empty: no caching.
     """
 
     image: NDArray[np.uint8]

@@ -34,6 +34,8 @@ class SceneSamples:
         Scenes of different seeds are different.
     size : (height, width)
         Pixels.
+    field : str, optional
+        Every scene is a field of this: ``"coin"`` or one of `psalm.data.fields.FIELD_NAMES`.
 
     Raises
     ------
@@ -41,18 +43,18 @@ class SceneSamples:
         When there would be no scene or it would be too small to show an object.
     """
 
-    def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = (320, 448)) -> None:
+    def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = (320, 448), field: str | None = None) -> None:
         if count < 1 or min(size) < 64:
             raise AnnotationError(f"{count} scenes of {size} pixels: ask for at least one of at least 64 x 64 pixels.")
-        self._count, self._seed, self._size = count, seed, size
+        self._count, self._seed, self._size, self._field = count, seed, size, field
 
     def __len__(self) -> int:
         return self._count
 
     @property
     def sources(self) -> list[str]:
-        """``"shapes"`` or ``"fields"`` per scene."""
-        return ["fields" if _is_field(index) else "shapes" for index in range(self._count)]
+        """``"shapes"`` or ``"fields"`` per scene, or the name of the only field."""
+        return [self._source(index) for index in range(self._count)]
 
     def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Sample:
         """A question about scene `index`; `rng` chooses the question, another `variant` is another scene."""
@@ -63,9 +65,10 @@ class SceneSamples:
         if not 0 <= index < self._count:
             raise IndexError(f"There is no scene {index}: there are {self._count}.")
         rng = np.random.default_rng([self._seed, index, variant])
-        key = f"scene-{_VERSION}-{self._seed}-{index}-{variant}-{self._size[0]}x{self._size[1]}"
-        if _is_field(index):
-            image, things, masks = draw_field(self._size, rng)
+        kind = f"-{self._field}" if self._field else ""
+        key = f"scene-{_VERSION}-{self._seed}-{index}-{variant}-{self._size[0]}x{self._size[1]}{kind}"
+        if self._source(index) != "shapes":
+            image, things, masks = draw_field(self._size, rng, self._field)
             known = _unlike(things[0].name)
         else:
             image, things, masks = draw_shapes(self._size, rng)
@@ -77,16 +80,15 @@ class SceneSamples:
             tuple(things),
             lambda positions: masks[np.asarray(positions, dtype=np.int64)],
             absent,
-            source="fields" if _is_field(index) else "shapes",
+            source=self._source(index),
             key=key,
         )
+
+    def _source(self, index: int) -> str:
+        return self._field or ("fields" if index % _FIELD_EVERY == _FIELD_EVERY - 1 else "shapes")
 
 
 def _unlike(name: str) -> tuple[str, ...]:
     """Names that nobody would give to what a field of `name` shows."""
     alike = {other for group in _ALIKE if name in group for other in group}
     return tuple(other for other in (*FIELD_NAMES, *_ELSEWHERE) if other not in alike)
-
-
-def _is_field(index: int) -> bool:
-    return index % _FIELD_EVERY == _FIELD_EVERY - 1

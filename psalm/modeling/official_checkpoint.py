@@ -45,9 +45,9 @@ def load_official_state_dict(model: PSALM, state: Mapping[str, Tensor]) -> list[
     renamed: dict[str, Tensor] = {}
     unused, unknown = [], []
     for key, tensor in state.items():
-        name = rename_vision(key) or _rename_language(key)
-        if name is not None:
-            renamed |= _split_fused(name, tensor, model.config.lm_heads)
+        ours = to_our_names(key, tensor, model.config.lm_heads)
+        if ours:
+            renamed |= ours
         elif is_unused(key):
             unused.append(key)
         else:
@@ -59,23 +59,31 @@ def load_official_state_dict(model: PSALM, state: Mapping[str, Tensor]) -> list[
     return unused
 
 
+def rename_official(key: str) -> tuple[str, ...]:
+    """Our names for a published tensor: one, three where query, key and value are fused, none where it has no use."""
+    name = rename_vision(key) or _rename_language(key)
+    if name is None:
+        return ()
+    if ".query_key_value." not in name:
+        return (name,)
+    return tuple(name.replace("query_key_value", projection) for projection in ("q_proj", "k_proj", "v_proj"))
+
+
+def to_our_names(key: str, tensor: Tensor, heads: int) -> dict[str, Tensor]:
+    """A published tensor under our names; the rows of fused queries, keys and values are interleaved per head."""
+    names = rename_official(key)
+    if len(names) <= 1:
+        return dict.fromkeys(names, tensor)
+    parts = tensor.unflatten(0, (heads, len(names), -1)).unbind(1)
+    return {name: part.flatten(0, 1) for name, part in zip(names, parts, strict=True)}
+
+
 def _rename_language(key: str) -> str | None:
     for pattern, name in _LANGUAGE_NAMES:
         match = re.fullmatch(pattern, key)
         if match:
             return match.expand(name)
     return None
-
-
-def _split_fused(name: str, tensor: Tensor, heads: int) -> dict[str, Tensor]:
-    """Separate query, key and value, whose rows the published checkpoint interleaves per head."""
-    if ".query_key_value." not in name:
-        return {name: tensor}
-    parts = tensor.unflatten(0, (heads, 3, -1)).unbind(1)
-    return {
-        name.replace("query_key_value", projection): part.flatten(0, 1)
-        for projection, part in zip(("q_proj", "k_proj", "v_proj"), parts, strict=True)
-    }
 
 
 def check_fit(model: PSALM, state: Mapping[str, Tensor], what: str) -> None:

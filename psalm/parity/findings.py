@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,20 @@ class Findings:
     def count(self, stage: str, wrong: int, what: str) -> None:
         """A number of things that differ, of which none may."""
         self.rows.append(Finding(self.case, stage, float(wrong), 0.0, what))
+
+
+def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding per case and kind of stage: of "masks, aux0", "masks, aux1", ... the one nearest to its tolerance.
+
+    Whatever disagrees is kept.
+    """
+    worst: dict[tuple[str, str, str, bool], Finding] = {}
+    for finding in findings:
+        kind = finding.stage.partition(",")[0].partition(" of ")[0]
+        key = (finding.case, kind if finding.agrees else finding.stage, finding.unit, finding.agrees)
+        if key not in worst or finding.error > worst[key].error:
+            worst[key] = finding
+    return list(worst.values())
 
 
 def largest_difference(ours: Any, theirs: Any) -> float:

@@ -96,7 +96,9 @@ class GoldenFolder:
         """The config of the recorded model: the published architecture at small sizes."""
         values = self.json("tiny_config.json")
         if not values:
-            raise CheckpointError(f"{self.path} holds no tiny_config.json: copy it there beside tiny_official.safetensors.")
+            raise CheckpointError(
+                f"{self.path} holds no tiny_config.json: copy it there beside tiny_official.safetensors."
+            )
         config, tiny = read_official_config(values["llm_config"], values["mask_config"]), values["tiny"]
         return dataclasses.replace(
             config,

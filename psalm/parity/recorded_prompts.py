@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from psalm.conditions import RegionKind
 from psalm.modeling.features import Regions
 from psalm.prompts import REGION, ConditionKind, Prompt
 
@@ -51,8 +53,13 @@ def recorded_regions(tensors: Mapping[str, Tensor], prompts: list[Prompt]) -> li
     """The regions of a batch; None where the prompts have none."""
     if prompts[0].kind != "regions":
         return None
-    masks = [tensors.get(f"vp_region_masks_{b}", tensors.get(f"region_masks_{b}")) for b in range(len(prompts))]
-    return [Regions(mask.bool(), ("mask",) * len(mask)) for mask in masks if mask is not None]
+    regions = []
+    for b in range(len(prompts)):
+        key = f"vp_region_masks_{b}"
+        masks = tensors[key if key in tensors else f"region_masks_{b}"].bool()
+        kinds: list[RegionKind] = ["mask"] * len(masks)
+        regions.append(Regions(masks, tuple(kinds)))
+    return regions
 
 
 def recorded_points(tensors: Mapping[str, Tensor], count: int) -> list[Tensor] | None:
@@ -61,17 +68,16 @@ def recorded_points(tensors: Mapping[str, Tensor], count: int) -> list[Tensor] |
     return points if len(points) == count else None
 
 
-def recorded_logits(tensors: Mapping[str, Tensor], kind: ConditionKind, prefix: str = "") -> Tensor:
-    """The condition logits (B, Q, K) of a batch, padded with zeros; regions are recorded the other way round."""
+def recorded_logits(tensors: Mapping[str, Tensor], kind: ConditionKind, prefix: str, count: int) -> Tensor | None:
+    """The condition logits (B, Q, K) of a batch of `count` images, padded with zeros; None where not recorded."""
     if kind != "regions":
-        return tensors[f"{prefix}pred_{COLUMN[kind]}_logits"]
-    rows = [tensors[f"{prefix}pred_region_logits_{b}"] for b in range(len(tensors[f"{prefix}pred_masks"]))]
-    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).transpose(1, 2)
+        return tensors.get(f"{prefix}pred_{COLUMN[kind]}_logits")
+    rows = [tensors[key] for b in range(count) if (key := f"{prefix}pred_region_logits_{b}") in tensors]
+    # Regions are recorded the other way round, (R, Q) for each image.
+    return pad_sequence(rows, batch_first=True).transpose(1, 2) if len(rows) == count else None
 
 
-def layer_prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
-    """``aux0_``, ``aux1_``, ... as far as recorded, then the final layer's empty prefix."""
-    count = 0
-    while f"aux{count}_pred_masks" in tensors:
-        count += 1
-    return [*(f"aux{i}_" for i in range(count)), ""]
+def recorded_layers(tensors: Mapping[str, Tensor]) -> int | None:
+    """How many layers were recorded, the final one included; None where only that one was."""
+    numbers = [int(match[1]) for key in tensors if (match := re.match(r"aux(\d+)_pred", key))]
+    return max(numbers) + 2 if numbers else None

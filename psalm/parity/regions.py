@@ -34,9 +34,7 @@ def compare_region_masks(
             wrong += recorded.masks[0].numel()
             continue
         radii = (0.0, config.scribble_radius, config.point_radius)
-        wrong += min(
-            int((transform.masks(thicken(masks, radius)) != recorded.masks.bool()).sum()) for radius in radii
-        )
+        wrong += min(int((transform.masks(thicken(masks, radius)) != recorded.masks.bool()).sum()) for radius in radii)
     findings.count("region masks", wrong, "pixels")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from psalm.modeling.input_sequence import InputSequence
 from psalm.parity.findings import Findings
 from psalm.parity.golden import RecordedModel
-from psalm.parity.recorded_prompts import layer_prefixes, recorded_logits
+from psalm.parity.recorded_prompts import recorded_layers, recorded_logits
 from psalm.parity.watch import Seen
 from psalm.prompts import ConditionKind, Prompt
 from psalm.proposals import MaskProposals
@@ -56,7 +56,7 @@ def compare_language(
         ("condition states", "condition embeddings"), (pooled, embedded), _STATES[kind], strict=True
     ):
         if kind != "regions":
-            findings.recorded(stage, ours, tensors, key)
+            findings.recorded(stage, _in_text_order(ours, sequence), tensors, key)
             continue
         for b, prompt in enumerate(prompts):
             findings.recorded(stage, ours[b, : prompt.num_conditions], tensors, f"{key}_{b}")
@@ -71,16 +71,27 @@ def compare_layers(
     findings: Findings, layers: Sequence[MaskProposals], tensors: Mapping[str, Tensor], kind: ConditionKind
 ) -> None:
     """Mask and condition logits of every layer of the mask decoder."""
-    prefixes = layer_prefixes(tensors)
-    findings.count("mask decoder layers", abs(len(layers) - len(prefixes)), "layers")
-    for prefix, layer in zip(prefixes, layers, strict=False):
-        name = prefix.rstrip("_") or "final"
+    findings.count("mask decoder layers", abs(len(layers) - (recorded_layers(tensors) or len(layers))), "layers")
+    names = [*(f"aux{i}" for i in range(len(layers) - 1)), "final"]
+    for name, layer in zip(names, layers, strict=True):
+        prefix = "" if name == "final" else f"{name}_"
         findings.recorded(f"masks, {name}", layer.mask_logits, tensors, f"{prefix}pred_masks")
-        theirs = recorded_logits(tensors, kind, prefix)
+        theirs = recorded_logits(tensors, kind, prefix, len(layer.mask_logits))
+        if theirs is None:
+            continue
         real = torch.arange(theirs.shape[-1]) < torch.tensor(layer.num_conditions)[:, None, None]
         if theirs.shape == layer.condition_logits.shape:
             theirs = torch.where(real, theirs, layer.condition_logits.detach())
         findings.numbers(f"conditions, {name}", layer.condition_logits, theirs)
+
+
+def _in_text_order(embeddings: Tensor, sequence: InputSequence) -> Tensor:
+    """Condition embeddings (B, K, D) as they were recorded: before shuffled categories were put back in order."""
+    rows = []
+    for row, spans in zip(embeddings, sequence.conditions, strict=True):
+        order = sorted(range(len(spans)), key=lambda place: spans[place])
+        rows.append(row[[*order, *range(len(spans), len(row))]])
+    return torch.stack(rows)
 
 
 def _misplaced(sequence: InputSequence, tensors: Mapping[str, Tensor], kind: ConditionKind) -> int:

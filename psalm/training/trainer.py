@@ -56,7 +56,11 @@ class TrainResult:
 
 
 def train(
-    config: TrainConfig | Path | str, resume: bool = True, progress: bool = True, stop_after: int | None = None
+    config: TrainConfig | Path | str,
+    resume: bool = True,
+    progress: bool = True,
+    stop_after: int | None = None,
+    max_seconds: float | None = None,
 ) -> TrainResult:
     """Train a model as a config says.
 
@@ -72,6 +76,8 @@ def train(
         Show progress on the terminal.
     stop_after : int, optional
         Stop, as if interrupted, after so many steps of this call.
+    max_seconds : float, optional
+        Stop, as if interrupted, so many seconds after this call began; at least one step is taken.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def train(
     settings = config if isinstance(config, TrainConfig) else TrainConfig.from_file(config)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    with LiveProgress(progress) as live, _interruption() as interrupted:
+    with LiveProgress(progress) as live, _interruption(max_seconds) as interrupted:
         return Trainer(settings, live, resume).run(interrupted, stop_after)
 
 
@@ -206,22 +212,27 @@ class Trainer:
 
 
 @contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; only a second one ends the process at once."""
-    event = threading.Event()
+def _interruption(max_seconds: float | None = None) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets, or the time; only a second signal ends the process at once."""
+    event, signalled = threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:
-        if event.is_set():
+        if signalled.is_set():
             raise KeyboardInterrupt
+        signalled.set()
         event.set()
 
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    in_main = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()  # only the main thread may ask for signals
     before: dict[Any, Any] = {number: signal.signal(number, stop) for number in numbers}
+    clock = None if max_seconds is None else threading.Timer(max_seconds, event.set)
+    if clock:
+        clock.daemon = True
+        clock.start()
     try:
         yield event
     finally:
+        if clock:
+            clock.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -95,3 +95,10 @@ def test_wrong_sizes_and_positions_are_refused() -> None:
         SceneSamples(1, size=(32, 32))
     with pytest.raises(IndexError):
         SCENES.labelled(60)
+
+
+def test_a_field_can_be_asked_for_by_name() -> None:
+    samples = SceneSamples(3, seed=1, field="coin")
+    assert samples.sources == ["coin"] * 3
+    assert {thing.name for index in range(3) for thing in samples.labelled(index).things} == {"coin"}
+    assert samples.labelled(0).key != SceneSamples(3, seed=1).labelled(0).key
