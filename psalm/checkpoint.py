@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from psalm.config import PSALMConfig
 from psalm.errors import CheckpointError, ConfigError
 from psalm.files import replacing, write_text
+from psalm.hub import PUBLISHED, cached
+from psalm.model_tokenizer import read_tokenizer
 from psalm.modeling.official_checkpoint import check_fit, load_official_state_dict
 from psalm.modeling.psalm import PSALM
+from psalm.official_config import is_official, read_official_config
+from psalm.weight_files import LARGEST_PART, read_weights, write_weights
 
 __all__ = [
     "LoadedModel",
@@ -59,18 +60,25 @@ def load_model(
     name_or_path: str | Path = "psalm-tiny",
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
+    tokenizer: str | Path | None = None,
 ) -> LoadedModel:
-    """Load a model folder.
+    """Load a model: ours, or a published checkpoint as it was released.
+
+    The network is never used; `psalm.hub.fetch` gets a checkpoint from the hub.
 
     Parameters
     ----------
     name_or_path : str or Path
-        Name of a model that ships with psalm, or a folder with ``config.json``, ``model.safetensors``,
-        ``tokenizer.json`` and, optionally, ``info.json``.
+        Name of a model that ships with psalm, name of a checkpoint that was fetched from the hub, a folder with
+        ``config.json``, weights (one file or parts, ``.safetensors`` or ``.bin``), a tokenizer and, optionally,
+        ``info.json``, or a weights file in such a folder.
     device : str or torch.device, optional
         A CUDA device when there is one, else the CPU.
     dtype : torch.dtype, optional
-        Precision of the weights in memory; float32 when not given, whatever the file holds.
+        Precision of the weights in memory; float32 when not given, whatever the file holds. Weights that the file
+        holds in that precision are mapped into memory instead of copied.
+    tokenizer : str or Path, optional
+        Tokenizer file or folder, where it does not lie beside the weights.
 
     Raises
     ------
@@ -78,17 +86,23 @@ def load_model(
         When the folder or one of its files is missing or damaged, or the files do not fit each other.
     """
     folder = find_model(name_or_path)
-    config = _read_config(folder / "config.json")
+    values = _read_json(folder / "config.json")
+    config = _read_config(values, folder / "config.json")
     info = _read_json(folder / "info.json") if (folder / "info.json").exists() else {}
-    tokenizer = _read_tokenizer(folder / "tokenizer.json", config)
-    state = {name: _cast(tensor, dtype or torch.float32) for name, tensor in read_weights(folder).items()}
+    words = read_tokenizer(tokenizer or folder, config.vocab_size)
+    weights = Path(name_or_path) if Path(name_or_path).is_file() else folder
+    state = {name: _cast(tensor, dtype or torch.float32) for name, tensor in read_weights(weights).items()}
     # Building without memory for the weights lets the file's own, mapped, become the model's.
     with init_empty_weights(include_buffers=False):
         model = PSALM(config)
-    check_fit(model, state, f"{folder / 'model.safetensors'} does not fit its config.json")
-    model.load_state_dict(state, assign=True)
-    model.to(device=device or default_device(), dtype=dtype).eval()
-    return LoadedModel(model, tokenizer, config, info)
+    if is_official(values):
+        load_official_state_dict(model, state)
+    else:
+        check_fit(model, state, f"The weights {weights} do not fit {folder / 'config.json'}")
+        model.load_state_dict(state, assign=True)
+    # Buffers that are no weights, such as the rotary frequencies, keep their precision.
+    model.to(device=device or default_device()).eval()
+    return LoadedModel(model, words, config, info)
 
 
 def save_model(
@@ -97,6 +111,7 @@ def save_model(
     tokenizer: PreTrainedTokenizerFast,
     info: Mapping[str, Any] | None = None,
     dtype: torch.dtype | None = None,
+    largest_part: int = LARGEST_PART,
 ) -> None:
     """Write a model folder that `load_model` reads; each file appears whole or not at all.
 
@@ -111,6 +126,8 @@ def save_model(
     dtype : torch.dtype, optional
         Precision of the weights in the file, say ``torch.float16`` for half the size; as in memory when not given.
         Running statistics stay as they are.
+    largest_part : int
+        Bytes; larger weights are written in several parts with an index.
 
     Raises
     ------
@@ -123,8 +140,7 @@ def save_model(
         name: _cast(tensor, dtype if name in parameters else None).cpu().contiguous()
         for name, tensor in model.state_dict().items()
     }
-    with replacing(folder / "model.safetensors") as path:
-        save_file(state, path)
+    write_weights(folder, state, largest_part)
     with replacing(folder / "tokenizer.json") as path:
         tokenizer.backend_tokenizer.save(str(path))
     for name, values in (("config.json", model.config.to_dict()), ("info.json", dict(info or {}))):
@@ -132,22 +148,32 @@ def save_model(
 
 
 def find_model(name_or_path: str | Path) -> Path:
-    """The folder of a shipped model's name, or the folder itself.
+    """The folder of a model.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A folder, a weights file in it, a shipped model's name, or the name of a checkpoint fetched from the hub.
 
     Raises
     ------
     CheckpointError
         When there is none.
     """
-    for folder in (Path(name_or_path), SHIPPED / str(name_or_path)):
+    path, name = Path(name_or_path), str(name_or_path)
+    for folder in (path.parent if path.is_file() else path, SHIPPED / name):
         if (folder / "config.json").exists():
             return folder
-    if Path(name_or_path).is_dir():
-        raise CheckpointError(f"The folder {name_or_path} holds no config.json: it is not a model folder.")
-    shipped = sorted(path.parent.name for path in SHIPPED.glob("*/config.json"))
+    if path.exists():
+        raise CheckpointError(f"There is no config.json at {path}: it belongs beside the weights.")
+    fetched = cached(name)
+    if fetched is not None and (fetched / "config.json").exists():
+        return fetched
+    shipped = sorted(folder.parent.name for folder in SHIPPED.glob("*/config.json"))
+    hint = f" To get it from the hub, run: psalm fetch {name}" if name in PUBLISHED or name.count("/") == 1 else ""
     raise CheckpointError(
-        f"There is no model {str(name_or_path)!r}: give the path of a model folder, or one of the names "
-        f"that ship with psalm ({', '.join(shipped) or 'none in this installation'})."
+        f"There is no model {name!r}: give the path of a model folder, or one of the names "
+        f"that ship with psalm ({', '.join(shipped) or 'none in this installation'}).{hint}"
     )
 
 
@@ -156,44 +182,10 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """All tensors of a weights file, or of all parts in a folder, mapped where possible.
-
-    Parameters
-    ----------
-    path : str or Path
-        A ``.safetensors`` or ``.bin`` file, or a folder with ``model*.safetensors`` or ``pytorch_model*.bin``. Pickled
-        files are read without running code from them.
-
-    Raises
-    ------
-    CheckpointError
-        When there is no such file, or one is damaged.
-    """
-    path = Path(path)
-    files = [path]
-    if path.is_dir():
-        files = sorted(path.glob("model*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
-    if not files or not files[0].exists():
-        raise CheckpointError(f"There are no weights at {path}: expected model.safetensors or pytorch_model.bin.")
-    state: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            if file.suffix == ".safetensors":
-                state |= load_file(file)
-            else:
-                state |= torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, EOFError, UnpicklingError) as error:
-            raise CheckpointError(
-                f"The weights {file} cannot be read ({error}): copy or download them again."
-            ) from error
-    return state
-
-
-def _read_config(path: Path) -> PSALMConfig:
+def _read_config(values: dict[str, Any], path: Path) -> PSALMConfig:
     try:
-        return PSALMConfig.from_dict(_read_json(path))
-    except ConfigError as error:
+        return read_official_config(values) if is_official(values) else PSALMConfig.from_dict(values)
+    except (ConfigError, TypeError) as error:
         raise CheckpointError(f"{path} is not a config of this version of psalm: {error}") from error
 
 
@@ -205,21 +197,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} holds no JSON object: copy or download the model again.")
     return values
-
-
-def _read_tokenizer(path: Path, config: PSALMConfig) -> PreTrainedTokenizerFast:
-    if not path.exists():
-        raise CheckpointError(f"The tokenizer {path} is missing: put the one the model was trained with there.")
-    try:
-        tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(path))
-    except Exception as error:  # the tokenizers library raises nothing more particular
-        raise CheckpointError(f"The tokenizer {path} cannot be read ({error}): copy or download it again.") from error
-    if len(tokenizer) > config.vocab_size:
-        raise CheckpointError(
-            f"The tokenizer {path} has {len(tokenizer)} tokens, but the model knows {config.vocab_size}: "
-            "use the tokenizer the model was trained with."
-        )
-    return tokenizer
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -35,8 +35,10 @@ class PSALMConfig:
     swin_window: int = 12
     swin_drop_path: float = 0.3
 
-    # Projector: width of its convolutions; its output has the width of the language model.
+    # Projector: width of its convolutions (its output has the width of the language model), and how many tokens along
+    # each side are averaged into one.
     projector_dim: int = 2048
+    image_token_pool: int = 1
 
     # Language model (Phi).
     vocab_size: int = 50297

@@ -9,8 +9,10 @@ from typer.core import TyperGroup
 
 from psalm import __version__
 from psalm.cli.console import show_error
+from psalm.cli.convert import convert
 from psalm.cli.demo import demo
 from psalm.cli.evaluate import evaluate
+from psalm.cli.fetch import fetch
 from psalm.cli.info import info
 from psalm.cli.parity import parity
 from psalm.cli.prelabel import prelabel
@@ -38,7 +40,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,
 )
-for command in (demo, prelabel, train, evaluate, info, parity):
+for command in (demo, prelabel, train, evaluate, info, fetch, convert, parity):
     app.command()(command)
 
 

@@ -86,6 +86,11 @@ class CocoSamples:
         """The source of each image."""
         return [_source(image) for image in self._images]
 
+    @property
+    def image_ids(self) -> list[int]:
+        """The COCO id of each image."""
+        return [image["id"] for image in self._images]
+
     def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Sample:
         """A question about image `index`.
 

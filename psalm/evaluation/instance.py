@@ -61,6 +61,10 @@ class InstanceEvaluation:
             if record["category_id"] in asked_ids
         ]
 
+    def found_at(self, threshold: float) -> dict[str, Any]:
+        """Recall and precision of all images so far at another score threshold."""
+        return found_at_threshold(self._truth, self._detections, threshold)
+
     def figures(self) -> dict[str, Any]:
         """Overall, per source and per category."""
         overall, per_category = self._evaluate(self._images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 
 class Projector(nn.Module):
@@ -18,10 +19,13 @@ class Projector(nn.Module):
         Channels of the convolutions.
     out : int
         Width of the language model.
+    pool : int
+        Average so many tokens along each side into one; 1, as published, keeps them all.
     """
 
-    def __init__(self, in_channels: int, width: int, out: int) -> None:
+    def __init__(self, in_channels: int, width: int, out: int, pool: int = 1) -> None:
         super().__init__()
+        self.pool = pool
         self.conv1 = nn.Conv2d(in_channels, width, kernel_size=3, stride=2, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
@@ -41,10 +45,12 @@ class Projector(nn.Module):
 
         Returns
         -------
-        (B, ceil(h / 2) * ceil(w / 2), out) tensor
+        (B, ceil(h / 2 / pool) * ceil(w / 2 / pool), out) tensor
             Image tokens in row-major order.
         """
         x = self.norm1(self.conv1(features)).relu()
         x = self.norm2(self.conv2(self.conv2(x)))
         x = (x + self.shortcut(features)).relu()
+        if self.pool > 1:
+            x = avg_pool2d(x, self.pool, ceil_mode=True, count_include_pad=False)
         return self.linear(x.flatten(2).transpose(1, 2))

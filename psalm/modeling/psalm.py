@@ -39,7 +39,9 @@ class PSALM(nn.Module):
         self.config = config
         self.backbone = _backbone(config)
         channels = self.backbone.channels
-        self.projector = Projector(channels[-1], config.projector_dim, config.lm_hidden)
+        self.projector = Projector(
+            channels[-1], config.projector_dim, config.lm_hidden, config.image_token_pool
+        )
         self.language_model = LanguageModel(config)
         self.mask_generator: MaskGenerator = _mask_generator(config, channels)
         self.query_projector = nn.Linear(config.lm_hidden, config.hidden_dim)

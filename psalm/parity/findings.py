@@ -77,7 +77,7 @@ def worst_of_each(findings: Iterable[Finding]) -> list[Finding]:
     """
     worst: dict[tuple[str, str, str, bool], Finding] = {}
     for finding in findings:
-        kind = finding.stage.partition(",")[0].partition(" of ")[0]
+        kind = finding.stage.partition(",")[0]
         key = (finding.case, kind if finding.agrees else finding.stage, finding.unit, finding.agrees)
         if key not in worst or finding.error > worst[key].error:
             worst[key] = finding

@@ -40,7 +40,7 @@ def compare_gradients(
                 scale = max(float(expected.abs().max()), 1e-12)
                 measured = torch.zeros_like(expected) if gradient is None else gradient
                 error = max(error, largest_difference(measured, expected) / scale)
-            findings.relative(f"gradient of {key.removeprefix('grad.')}", error)
+            findings.relative(f"gradient, {key.removeprefix('grad.')}", error)
 
 
 def _norm(parameters: list[nn.Parameter]) -> float:

@@ -27,7 +27,7 @@ def compare_image(name: str, tensors: dict[str, Tensor], model: PSALM) -> list[F
     findings = Findings(f"image {name}")
     if "raw_uint8_hwc" in tensors:
         compare_preprocessing(findings, model, tensors["raw_uint8_hwc"], tensors["image"])
-    if "padding_mask" in tensors:
+    if {"raw_uint8_hwc", "padding_mask"} <= set(tensors):
         height, width = ImageTransform(model.config).frame(tuple(tensors["raw_uint8_hwc"].shape)).resized
         padding = torch.ones(tensors["padding_mask"].shape, dtype=torch.bool)
         padding[:height, :width] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,8 +71,9 @@ def compare_objects(findings: Findings, answer: Answer) -> None:
     numbers = answer.tensors["vp_fill_number_0"].tolist()
     different = fuse_objects(masks, numbers) != answer.tensors["davis_fused_mask"].numpy()
     findings.count("video, label map", int((different & ~originals.near).sum()), "pixels")
-    if isinstance(facts.get("pair_iou"), float):
-        findings.numbers("video, overlap of the objects", largest_overlap(masks), facts["pair_iou"])
+    overlap = facts.get("pair_iou")
+    if isinstance(overlap, (int, float)) and not math.isnan(overlap):
+        findings.numbers("video, overlap of the objects", largest_overlap(masks), overlap)
     if "memory_updated" in facts:
         findings.count("video, memory", int(may_be_remembered(masks) != facts["memory_updated"]), "decisions")
 

@@ -40,7 +40,7 @@ def _compare_size(name: str, facts: dict[str, Any], tensors: dict[str, Tensor]) 
     for kind, mark in facts.get("prompts", {}).items():
         drawn = decode_segmentation(mark, frame.original)
         radius = {"point": transform.config.point_radius, "scribble": transform.config.scribble_radius}.get(kind, 0.0)
-        ours = transform.masks(thicken(drawn[None], radius))[0].numpy()
+        ours = transform.masks(thicken(drawn, radius)[None])[0].numpy()
         _compare_mask(findings, f"region, {kind}", ours, tensors, f"{name}.region_{kind}_packed")
     if "polygon" in facts:
         truth = _polygon_on_model_image(facts["polygon"], frame)

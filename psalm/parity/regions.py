@@ -26,20 +26,18 @@ def compare_region_masks(
     drawn = facts.get("prompt_rle", facts.get("reference_rle"))
     if not drawn:
         return
-    per_image = drawn if isinstance(drawn[0], list) else [drawn]
     transform, wrong = ImageTransform(config), 0
-    for marks, recorded in zip(per_image, regions, strict=False):
-        masks = np.stack([decode_segmentation(mark, tuple(mark["size"])) for mark in marks])
-        if len(masks) != len(recorded.masks):
+    for marks, recorded in zip(drawn if isinstance(drawn[0], list) else [drawn], regions, strict=False):
+        if len(marks) != len(recorded.masks):
             wrong += recorded.masks[0].numel()
             continue
-        radii = (0.0, config.scribble_radius, config.point_radius)
-        wrong += min(int((transform.masks(thicken(masks, radius)) != recorded.masks.bool()).sum()) for radius in radii)
+        for mark, expected in zip(marks, recorded.masks, strict=True):
+            mask = decode_segmentation(mark, tuple(mark["size"]))
+            grown = np.stack([thicken(mask, radius) for radius in (0.0, config.scribble_radius, config.point_radius)])
+            wrong += int((transform.masks(grown) != expected.bool()).sum(dim=(1, 2)).min())
     findings.count("region masks", wrong, "pixels")
 
 
-def thicken(masks: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
-    """Masks (N, H, W) grown by a disc around every pixel."""
-    if not radius:
-        return masks
-    return np.stack([distance_transform_edt(~mask) <= radius for mask in masks])
+def thicken(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:
+    """A mask (H, W) grown by a disc around every pixel."""
+    return distance_transform_edt(~mask) <= radius if radius else mask

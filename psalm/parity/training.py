@@ -73,7 +73,7 @@ def compare_training(name: str, facts: dict[str, Any], folder: GoldenFolder) -> 
     for key, theirs in tensors.items():
         if key.startswith("bn_after."):
             ours = rename_official(key.removeprefix("bn_after."))[0]
-            findings.numbers(f"running statistics {ours}", buffers[ours], theirs)
+            findings.numbers(f"running statistics, {ours}", buffers[ours], theirs)
     return findings.rows
 
 

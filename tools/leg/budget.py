@@ -36,6 +36,6 @@ def check_budget(sizes: dict[str, int], budget: float) -> None:
     """
     if sum(sizes.values()) > budget * MIB:
         raise OutputError(
-            f"The leg takes {describe(sizes)}, its budget is {budget:g} MiB: lower --side, --quality or --per-source, "
-            "fetch fewer wheels, or raise --budget."
+            f"The leg takes {describe(sizes)}, its budget is {budget:g} MiB: take one --stage, lower --side, "
+            "--quality or --per-source, fetch fewer wheels, or raise --budget."
         )

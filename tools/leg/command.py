@@ -52,10 +52,13 @@ def _add_wheels(parser: argparse.ArgumentParser) -> None:
 def _add_pack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, required=True, help="what `psalm train` would be given")
     parser.add_argument("--out", type=Path, required=True, help="the leg's folder")
-    parser.add_argument("--weights", type=Path, help="start from this model folder, safetensors file or state.pt")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--weights", type=Path, help="start from this model folder, safetensors file or state.pt")
+    start.add_argument("--init", help="start from this model, which is there already")
     parser.add_argument("--side", type=int, default=352, help="longest side of an image in pixels")
     parser.add_argument("--quality", type=int, default=62, help="of the JPEG files")
-    parser.add_argument("--per-source", type=int, help="keep at most so many images of each source and split")
+    parser.add_argument("--per-source", type=int, help="keep at most so many images of each source")
+    parser.add_argument("--stage", help="take this stage alone, and its data")
     parser.add_argument("--budget", type=float, default=DEFAULT_MIB, help="of the whole leg in MiB")
     parser.set_defaults(act=_pack)
 
@@ -78,11 +81,11 @@ def _wheels(options: argparse.Namespace) -> None:
 
 
 def _pack(options: argparse.Namespace) -> None:
-    from tools.leg.packing import pack
+    from tools.leg.packing import Choice, pack
     from tools.leg.shrink import Shrink
 
-    how = Shrink(options.side, options.quality, options.per_source)
-    sizes = pack(options.config, options.out, how, options.weights, options.budget)
+    choice = Choice(options.stage, options.per_source, options.weights, options.init)
+    sizes = pack(options.config, options.out, choice, Shrink(options.side, options.quality), options.budget)
     logger.info("%s: %s", options.out, describe(sizes))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
+from collections import defaultdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,25 +15,46 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from psalm.checkpoint import read_weights
+from psalm.data.coco_samples import CocoSamples
 from psalm.files import write_text
 from psalm.training import TrainConfig
-from psalm.training.config import ModelConfig
+from psalm.training.config import DataConfig, ModelConfig
 from psalm.training.records import to_plain
-from psalm.training.sources import build_model
+from psalm.training.sources import build_model, open_samples
 from psalm.training.state import RunState
 from tools.leg.budget import check_budget, weigh
+from tools.leg.running import only_stage
 from tools.leg.shrink import Shrink, add_images, add_refs
 
-CONFIG, DATA, TOKENIZER, WEIGHTS, WHEELS = (
-    "config.yaml",
-    "data.zip",
-    "tokenizer.json",
-    "weights.safetensors",
-    "wheels",
-)
+Source = tuple[str, str]
+CONFIG, DATA, TOKENIZER = "config.yaml", "data.zip", "tokenizer.json"
+WEIGHTS, WHEELS = "weights.safetensors", "wheels"
 
 
-def pack(config: Path, out: Path, how: Shrink, weights: Path | None, budget: float) -> dict[str, int]:
+@dataclass(frozen=True)
+class Choice:
+    """What of a training travels; None leaves all.
+
+    Parameters
+    ----------
+    stage : str, optional
+        This stage alone, and the data that serve its tasks.
+    per_source : int, optional
+        At most so many images of each source, in each entry of the data.
+    weights : Path, optional
+        Weights to start from, over those of the config: a model folder, a safetensors file, or the ``state.pt`` of a
+        run.
+    init : str, optional
+        Start from this model instead, which is there already, as one that ships with psalm is; its weights stay here.
+    """
+
+    stage: str | None = None
+    per_source: int | None = None
+    weights: Path | None = None
+    init: str | None = None
+
+
+def pack(config: Path, out: Path, choice: Choice, how: Shrink, budget: float) -> dict[str, int]:
     """Write a leg's folder, whole or not at all; wheels that are there stay.
 
     Parameters
@@ -41,11 +63,9 @@ def pack(config: Path, out: Path, how: Shrink, weights: Path | None, budget: flo
         Of the training; what its paths name travels, and they are rewritten.
     out : Path
         The folder; an older leg in it is replaced.
+    choice : Choice
     how : Shrink
         Size of the images.
-    weights : Path, optional
-        Weights to start from, over those of the config: a model folder, a safetensors file, or the ``state.pt`` of a
-        run.
     budget : float
         In MiB, wheels included.
 
@@ -61,17 +81,14 @@ def pack(config: Path, out: Path, how: Shrink, weights: Path | None, budget: flo
     ConfigError, CheckpointError, AnnotationError, ImageError
         When something that it needs is missing or does not fit.
     """
-    settings = TrainConfig.from_file(config)
+    settings = chosen(TrainConfig.from_file(config), choice)
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".new-", dir=out) as name:
         new = Path(name)
-        values = settings.to_dict() | {"output": "run", "cache_dir": None}
-        values["model"] = _write_start(settings.model, weights, new)
+        model = _write_start(settings.model, choice, new)
         with ZipFile(new / DATA, "w") as archive:
-            data = _Data(archive, how)
-            for entry in [*values["data"], *values["validation"]["data"]]:
-                if entry["kind"] == "coco":
-                    entry["options"] = data.moved(entry["options"])
+            settings = _write_data(settings, archive, how)
+        values = settings.to_dict() | {"output": "run", "cache_dir": None, "model": model}
         write_text(new / CONFIG, yaml.safe_dump(values, sort_keys=False))
         sizes = weigh(new) | {WHEELS: weigh(out).get(WHEELS, 0)}
         check_budget(sizes, budget)
@@ -82,54 +99,94 @@ def pack(config: Path, out: Path, how: Shrink, weights: Path | None, budget: flo
     return sizes
 
 
-class _Data:
-    """Labelled folders on their way into the archive, each once though several entries name it."""
+def chosen(config: TrainConfig, choice: Choice) -> TrainConfig:
+    """The part of a config that travels.
 
-    def __init__(self, archive: ZipFile, how: Shrink) -> None:
-        self._archive, self._how = archive, how
-        self._folders: dict[tuple[str, str], tuple[str, frozenset[int]]] = {}
-        self._refs: dict[tuple[str, str], str] = {}
+    Raises
+    ------
+    ConfigError
+        When it has no such stage.
+    """
+    config = only_stage(config, choice.stage)
+    tasks = {task for stage in config.stages for task in stage.micro_batches}
+    data = (entry for entry in config.data if not entry.tasks or tasks & set(entry.tasks))
+    return replace(config, data=tuple(_thinned(entry, choice.per_source) for entry in data))
 
-    def moved(self, options: dict[str, Any]) -> dict[str, Any]:
-        """An entry's options with the paths that its files have in the archive."""
-        source = options["annotations"], options["images"]
-        if source not in self._folders:
-            name = f"data{len(self._folders)}"
-            self._folders[source] = name, add_images(self._archive, name, *map(Path, source), self._how)
-        folder, kept = self._folders[source]
+
+def _thinned(entry: DataConfig, per_source: int | None) -> DataConfig:
+    if per_source is None or entry.kind != "coco":
+        return entry
+    most = min(per_source, entry.options.get("per_source") or per_source)
+    return replace(entry, options=entry.options | {"per_source": most})
+
+
+def _write_data(config: TrainConfig, archive: ZipFile, how: Shrink) -> TrainConfig:
+    """Put the images that the config draws into the archive, each once; returns the config with the paths there."""
+    wanted: dict[Source, set[int]] = defaultdict(set)
+    for entry in (*config.data, *config.validation.data):
+        samples = open_samples(entry)
+        if isinstance(samples, CocoSamples):
+            wanted[_source(entry)].update(samples.image_ids)
+    folders = {source: f"data{number}" for number, source in enumerate(wanted)}
+    kept = {
+        source: add_images(archive, folders[source], Path(source[0]), Path(source[1]), ids, how)
+        for source, ids in wanted.items()
+    }
+    refs: dict[tuple[str, str], str] = {}
+
+    def moved(entry: DataConfig) -> DataConfig:
+        if entry.kind != "coco":
+            return entry
+        folder = folders[_source(entry)]
         paths = {"annotations": f"{folder}/annotations.json", "images": f"{folder}/images"}
-        if options.get("refs"):
-            key = folder, options["refs"]
-            if key not in self._refs:
-                self._refs[key] = f"{folder}/refs{len(self._refs)}.json"
-                add_refs(self._archive, self._refs[key], Path(options["refs"]), kept)
-            paths["refs"] = self._refs[key]
-        return options | paths
+        if entry.options.get("refs"):
+            key = folder, entry.options["refs"]
+            if key not in refs:
+                refs[key] = f"{folder}/refs{len(refs)}.json"
+                add_refs(archive, refs[key], Path(key[1]), kept[_source(entry)])
+            paths["refs"] = refs[key]
+        return replace(entry, options=entry.options | paths)
+
+    validation = replace(config.validation, data=tuple(map(moved, config.validation.data)))
+    return replace(config, data=tuple(map(moved, config.data)), validation=validation)
 
 
-def _write_start(settings: ModelConfig, weights: Path | None, folder: Path) -> dict[str, Any]:
-    """Write tokenizer and starting weights; returns the ``model`` section that starts from them."""
-    if weights and weights.suffix == ".pt":
-        state = folder / ".state.safetensors"
-        save_file(RunState.load(weights).model, state)
-        weights = state
-    if weights:
-        settings = dataclasses.replace(settings, weights=(*settings.weights, str(weights)))
-    # Building the model here shows what does not fit before the leg has travelled.
-    model, tokenizer = build_model(settings)
-    known = set(model.state_dict()) if settings.init else {n for path in settings.weights for n in read_weights(path)}
+def _source(entry: DataConfig) -> Source:
+    return entry.options["annotations"], entry.options["images"]
+
+
+def _write_start(settings: ModelConfig, choice: Choice, folder: Path) -> dict[str, Any]:
+    """Write tokenizer and starting weights; returns the ``model`` section that starts from them.
+
+    The model is built here, so that what does not fit is found before the leg travels.
+    """
+    if choice.init:
+        there = ModelConfig(init=choice.init, config=settings.config)
+        build_model(there)
+        return to_plain(asdict(there))
+    with TemporaryDirectory() as name:
+        if choice.weights:
+            settings = replace(settings, weights=(*settings.weights, str(_readable(choice.weights, Path(name)))))
+        model, tokenizer = build_model(settings)
+        known = {name for path in settings.weights for name in read_weights(path)}
     tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
-    if known:
-        kept = {name: _half(name, value) for name, value in model.state_dict().items() if name in known}
-        save_file(kept, folder / WEIGHTS)
-    (folder / ".state.safetensors").unlink(missing_ok=True)
-    paths = {"init": None, "tokenizer": TOKENIZER, "weights": [WEIGHTS] if known else []}
+    state = model.state_dict()
+    # Only parameters: running statistics may exceed the range of half precision.
+    state |= {name: parameter.detach().half() for name, parameter in model.named_parameters()}
+    travelling = state if settings.init else {name: state[name] for name in known}
+    if travelling:
+        save_file(_contiguous(travelling), folder / WEIGHTS)
+    paths = {"init": None, "tokenizer": TOKENIZER, "weights": [WEIGHTS] if travelling else []}
     return paths | {"config": to_plain(model.config.to_dict())}
 
 
-def _half(name: str, value: Tensor) -> Tensor:
-    """In half precision, but for running statistics, which may exceed its range."""
-    return value.half().contiguous() if value.is_floating_point() and ".running_" not in name else value.contiguous()
+def _readable(weights: Path, folder: Path) -> Path:
+    """Weights that a config can name: those of a run's state go into a file of their own."""
+    if weights.suffix != ".pt":
+        return weights
+    save_file(_contiguous(RunState.load(weights).model), folder / WEIGHTS)
+    return folder / WEIGHTS
 
 
-__all__ = ["CONFIG", "DATA", "TOKENIZER", "WEIGHTS", "WHEELS", "pack"]
+def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.contiguous() for name, value in state.items()}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NEVER = 10**9
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -107,14 +109,28 @@ def changed(config: TrainConfig, changes: Changes) -> TrainConfig:
     ConfigError
         When it has no such stage.
     """
-    stages = [stage for stage in config.stages if changes.stage in (None, stage.name)]
+    stages = only_stage(config, changes.stage).stages
+    if changes.steps is not None:
+        stages = tuple(dataclasses.replace(stage, steps=changes.steps) for stage in stages)
+    # Nothing goes on with a leg, so its state is saved once, at the end.
+    others: dict[str, Any] = {"stages": stages, "save_every": _NEVER}
+    others |= {name: getattr(changes, name) for name in ("seed", "workers") if getattr(changes, name) is not None}
+    return dataclasses.replace(config, **others)
+
+
+def only_stage(config: TrainConfig, name: str | None) -> TrainConfig:
+    """The config with the named stage alone, or as it is where `name` is None.
+
+    Raises
+    ------
+    ConfigError
+        When it has no such stage.
+    """
+    stages = tuple(stage for stage in config.stages if name in (None, stage.name))
     if not stages:
         names = ", ".join(stage.name for stage in config.stages)
-        raise ConfigError(f"The config has no stage {changes.stage!r}: choose among {names}.")
-    if changes.steps is not None:
-        stages = [dataclasses.replace(stage, steps=changes.steps) for stage in stages]
-    others = {name: getattr(changes, name) for name in ("seed", "workers") if getattr(changes, name) is not None}
-    return dataclasses.replace(config, stages=tuple(stages), **others)
+        raise ConfigError(f"The config has no stage {name!r}: choose among {names}.")
+    return dataclasses.replace(config, stages=stages)
 
 
 def _write_model(run_folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,16 @@ class Shrink:
         Longest side of an image in pixels; smaller images keep their size.
     quality : int
         Of the JPEG files, 1 to 95.
-    per_source : int, optional
-        Keep at most so many images of each source and split, spread over its list; all when not given.
     """
 
     side: int = 352
     quality: int = 62
-    per_source: int | None = None
 
 
-def add_images(archive: ZipFile, folder: str, annotations: Path, images: Path, how: Shrink) -> frozenset[int]:
-    """Put a COCO file, smaller, and its images into an archive.
+def add_images(
+    archive: ZipFile, folder: str, annotations: Path, images: Path, wanted: Collection[int], how: Shrink
+) -> frozenset[int]:
+    """Put a part of a COCO file, smaller, and its images into an archive.
 
     Objects that vanish at the smaller size are left out.
 
@@ -53,6 +52,8 @@ def add_images(archive: ZipFile, folder: str, annotations: Path, images: Path, h
         Gets ``annotations.json`` and ``images/``.
     annotations, images : Path
         The COCO file and the folder that its file names start from.
+    wanted : collection of int
+        Ids of the images.
     how : Shrink
 
     Returns
@@ -65,7 +66,9 @@ def add_images(archive: ZipFile, folder: str, annotations: Path, images: Path, h
     for annotation in content["annotations"]:
         by_image[annotation["image_id"]].append(annotation)
     records, objects = [], []
-    for record in thinned(content["images"], how.per_source):
+    for record in content["images"]:
+        if record["id"] not in wanted:
+            continue
         size = record["height"], record["width"]
         target = smaller(size, how.side)
         name = f"{record['id']}.jpg"
@@ -95,20 +98,6 @@ def add_refs(archive: ZipFile, name: str, refs: Path, annotation_ids: Collection
 def add_json(archive: ZipFile, name: str, values: Any) -> None:
     """Put plain values into an archive, compressed well."""
     archive.writestr(name, json.dumps(values, separators=(",", ":")), ZIP_LZMA)
-
-
-def thinned(images: Sequence[Record], most: int | None) -> list[Record]:
-    """At most `most` images of each source and split, evenly spread; all when it is None."""
-    if most is None:
-        return list(images)
-    groups: dict[tuple[Any, Any], list[Record]] = defaultdict(list)
-    for image in images:
-        groups[image.get("source"), image.get("split")].append(image)
-    return [
-        group[i]
-        for group in groups.values()
-        for i in sorted({round(i) for i in np.linspace(0, len(group) - 1, min(most, len(group)))})
-    ]
 
 
 def smaller(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -38,3 +38,14 @@ def test_parity_with_the_official_projector(golden, vision_weights, image):
     with torch.no_grad():
         tokens = projector(expected["res5"])
     torch.testing.assert_close(tokens, expected["mm_projector"], rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_tokens_can_be_averaged_in_squares() -> None:
+    torch.manual_seed(0)
+    fine, coarse = Projector(8, 16, 12).eval(), Projector(8, 16, 12, pool=2).eval()
+    coarse.load_state_dict(fine.state_dict())
+    features = torch.randn(1, 8, 12, 8)
+    tokens = fine(features).reshape(3, 2, 2, 2, 12).mean((1, 3))
+    torch.testing.assert_close(coarse(features)[0], tokens.reshape(6, 12), atol=1e-5, rtol=1e-4)
+    assert coarse(torch.randn(1, 8, 10, 10)).shape == (1, 9, 12)

@@ -149,6 +149,14 @@ def test_an_interrupt_saves_and_the_run_goes_on(settings: Settings, monkeypatch:
     assert len(losses(result.folder)) == 4
 
 
+def test_a_run_ends_in_time_and_goes_on(settings: Settings) -> None:
+    settings["stages"][0]["steps"] = 5000
+    first = run(settings, max_seconds=0)
+    assert (first.finished, first.stage) == (False, 0)
+    assert 1 <= first.step < 50
+    assert run(settings, stop_after=1).step == first.step + 1
+
+
 def test_weights_that_do_not_fit_are_refused(settings: Settings, tmp_path: Path) -> None:
     save_file({"backbone.nothing": torch.zeros(1)}, tmp_path / "w.safetensors")
     settings["model"]["weights"] = [str(tmp_path / "w.safetensors")]
