@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from psalm.config import PSALMConfig
@@ -21,7 +20,7 @@ from psalm.model_tokenizer import read_tokenizer
 from psalm.modeling.official_checkpoint import check_fit, load_official_state_dict
 from psalm.modeling.psalm import PSALM
 from psalm.official_config import is_official, read_official_config
-from psalm.weight_files import LARGEST_PART, read_weights, write_weights
+from psalm.weight_files import LARGEST_PART, cast, read_weights, write_weights
 
 __all__ = [
     "LoadedModel",
@@ -91,7 +90,7 @@ def load_model(
     info = _read_json(folder / "info.json") if (folder / "info.json").exists() else {}
     words = read_tokenizer(tokenizer or folder, config.vocab_size)
     weights = Path(name_or_path) if Path(name_or_path).is_file() else folder
-    state = {name: _cast(tensor, dtype or torch.float32) for name, tensor in read_weights(weights).items()}
+    state = read_weights(weights, dtype or torch.float32)
     # Building without memory for the weights lets the file's own, mapped, become the model's.
     with init_empty_weights(include_buffers=False):
         model = PSALM(config)
@@ -137,7 +136,7 @@ def save_model(
     folder = Path(folder)
     parameters = {name for name, _ in model.named_parameters()}
     state = {
-        name: _cast(tensor, dtype if name in parameters else None).cpu().contiguous()
+        name: cast(tensor, dtype if name in parameters else None).cpu().contiguous()
         for name, tensor in model.state_dict().items()
     }
     write_weights(folder, state, largest_part)
@@ -197,7 +196,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} holds no JSON object: copy or download the model again.")
     return values
-
-
-def _cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor

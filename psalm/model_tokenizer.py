@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import CodeGenTokenizerFast, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from psalm.errors import CheckpointError
 
@@ -40,11 +40,12 @@ def read_tokenizer(path: str | Path, vocab_size: int) -> PreTrainedTokenizerFast
             f"The tokenizer {file} is missing (and so are vocab.json and merges.txt): put the tokenizer the "
             "model was trained with there; for the published PSALM that of Phi-1.5 will do."
         )
+    tokenizer: Any
     try:
         if file.exists():
             tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
         else:
-            tokenizer = CodeGenTokenizerFast.from_pretrained(str(folder), local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, tokenizer_type="codegen")
     except Exception as error:  # the tokenizers library raises nothing more particular
         raise CheckpointError(f"The tokenizer {file} cannot be read ({error}): copy or download it again.") from error
     add_special_tokens(tokenizer, _pad_token(folder))

@@ -84,7 +84,7 @@ class PSALMPredictor:
         Parameters
         ----------
         name : str or path
-            Name of a shipped model, or a model folder.
+            Name of a shipped model or of one fetched from the hub, a model folder, or a weights file in one.
         device : str or torch device, optional
             The best there is when not given: CUDA, Apple's MPS, or the CPU.
 

@@ -9,7 +9,7 @@ from pickle import UnpicklingError
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -21,7 +21,7 @@ _NAME = "model.safetensors"
 _DAMAGED = (SafetensorError, RuntimeError, OSError, ValueError, TypeError, EOFError, UnpicklingError)
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
     """All tensors of a weights file, or of all parts in a folder, mapped where possible.
 
     Parameters
@@ -29,6 +29,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     path : str or Path
         A ``.safetensors`` or ``.bin`` file, an index of parts (``.json``), or a folder with ``model*.safetensors`` or
         ``pytorch_model*.bin``. Pickled files are read without running code from them.
+    dtype : torch.dtype, optional
+        Give floating-point tensors in this precision; as in the file when not given. What is converted is copied
+        tensor by tensor, so that file and copy are never in memory together.
 
     Raises
     ------
@@ -38,7 +41,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     for file in weight_files(Path(path)):
         try:
-            state |= load_file(file) if file.suffix == ".safetensors" else _read_pickle(file)
+            state |= _read_safetensors(file, dtype) if file.suffix == ".safetensors" else _read_pickle(file, dtype)
         except _DAMAGED as error:
             raise CheckpointError(
                 f"The weights {file} cannot be read ({error}): copy or download them again."
@@ -101,7 +104,25 @@ def _parts(index: Path) -> list[Path]:
     return [index.parent / Path(name).name for name in sorted(set(names))]
 
 
-def _read_pickle(file: Path) -> dict[str, Tensor]:
+def _read_safetensors(file: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
+    if dtype is None:
+        return load_file(file)
+    with safe_open(file, "pt") as opened:
+        names = list(opened.keys())
+    state = {}
+    for name in names:
+        # Opened anew each time: pages that were read count as memory until the file is closed.
+        with safe_open(file, "pt") as opened:
+            state[name] = cast(opened.get_tensor(name), dtype)
+    return state
+
+
+def cast(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """A floating-point tensor in another precision; any other tensor as it is."""
+    return tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+
+
+def _read_pickle(file: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
     """Tensors of a pickled file; anything but plain tensors is refused, so no code of the file runs."""
     try:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
@@ -109,4 +130,4 @@ def _read_pickle(file: Path) -> dict[str, Tensor]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise ValueError("it holds more than named tensors")
-    return state
+    return {name: cast(tensor, dtype) for name, tensor in state.items()}

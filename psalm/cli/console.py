@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 console = Console()
 
-ModelOption = Annotated[str, typer.Option(help="Name of a model that ships with psalm, or a model folder.")]
+ModelOption = Annotated[
+    str, typer.Option(help="Name of a model that ships with psalm or was fetched, or a model folder.")
+]
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the first GPU when there is one.", show_default=False)
 ]

@@ -38,8 +38,10 @@ def folder(tmp_path: Path) -> Path:
 def test_help_and_version(run):
     assert run("--version").output.strip() == psalm.__version__
     output = run("--help").output
-    assert all(name in output for name in ("demo", "prelabel", "train", "evaluate", "info"))
-    for name in ("demo", "prelabel", "train", "evaluate", "info"):
+    assert all(
+        name in output for name in ("demo", "prelabel", "train", "evaluate", "info", "fetch", "convert", "parity")
+    )
+    for name in ("demo", "prelabel", "train", "evaluate", "info", "fetch", "convert", "parity"):
         assert run(name, "--help").exit_code == 0
 
 
