@@ -46,8 +46,6 @@ _REGION_ANSWER = " [/INST] \n[SEG]"
 _AFTER_MASK_TOKENS = " <|endoftext|>"
 
 
-
-
 def template_texts() -> tuple[str, ...]:
     """The fixed texts of every prompt, from which a tokenizer can be made."""
     lists = (_CATEGORIES, _SENTENCE, _REGIONS)
@@ -170,10 +168,11 @@ class PromptBuilder:
 
 
 def sequence_length(prompt: Prompt, config: PSALMConfig) -> int:
-    """How many embeddings the language model reads, image and mask tokens included."""
+    """How many embeddings the language model reads at most, image and mask tokens included."""
     stride = 32 if config.backbone == "swin" else 16
-    # The projector halves the coarsest backbone level.
-    image_tokens = math.ceil(config.image_size // stride / 2) ** 2
+    # The projector halves the coarsest backbone level, then averages.
+    side = math.ceil(config.image_size // stride / 2)
+    image_tokens = math.ceil(side / config.image_token_pool) ** 2
     mask_tokens = config.num_mask_tokens
     if config.mask_generator == "two_way" and prompt.kind == "regions":
         mask_tokens = _DRAFTS_PER_REGION * prompt.num_conditions

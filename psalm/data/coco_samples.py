@@ -44,6 +44,8 @@ class CocoSamples:
         Referring expressions: a list of {image_id, ann_ids, sentences}.
     per_source : int, optional
         Keep at most so many images of each source, spread over its list; all when not given.
+    sentence_lists : float
+        Share of the instance questions that list sentences instead of names; see `psalm.data.questions.ask`.
 
     Raises
     ------
@@ -58,7 +60,9 @@ class CocoSamples:
         split: str | None = "train",
         refs: Path | str | None = None,
         per_source: int | None = None,
+        sentence_lists: float = 0.0,
     ) -> None:
+        self._sentence_lists = sentence_lists
         content = _read_json(annotations, "annotations")
         self._folder = Path(images)
         self._categories = {category["id"]: category for category in content["categories"]}
@@ -105,7 +109,7 @@ class CocoSamples:
             Which changed copy of the image to ask about; 0 is the image itself. The copy depends on the file and this
             number alone.
         """
-        return ask(self.labelled(index, variant), rng, task)
+        return ask(self.labelled(index, variant), rng, task, self._sentence_lists)
 
     def image(self, index: int, variant: int = 0) -> tuple[NDArray[np.uint8], str]:
         """The (H, W, 3) RGB image that `sample` asks about, and its key."""

@@ -29,7 +29,9 @@ _TASKS = {
 }
 
 
-def ask(labelled: LabelledImage, rng: np.random.Generator, task: Task | None = None) -> Sample:
+def ask(
+    labelled: LabelledImage, rng: np.random.Generator, task: Task | None = None, sentence_lists: float = 0.0
+) -> Sample:
     """One question about the image.
 
     Parameters
@@ -40,6 +42,9 @@ def ask(labelled: LabelledImage, rng: np.random.Generator, task: Task | None = N
     task : Task, optional
         By chance when not given. A referring question has one target where a sentence can name one clearly; a
         generalised one may have none or several.
+    sentence_lists : float
+        Share of the instance questions that list sentences, each for one object, instead of names: many sentences are
+        then learnt from one image.
     """
     if task is None:
         tasks = list(_TASKS)
@@ -49,6 +54,8 @@ def ask(labelled: LabelledImage, rng: np.random.Generator, task: Task | None = N
         return _interactive(labelled, rng)
     if task in (Task.REFERRING, Task.GENERALISED_REFERRING):
         return _referring(labelled, rng, task)
+    if task is Task.INSTANCE and sentence_lists and rng.random() < sentence_lists:
+        return _sentence_list(labelled, rng) or _class_list(labelled, rng, task)
     return _class_list(labelled, rng, task)
 
 
@@ -105,6 +112,27 @@ def _class_list(labelled: LabelledImage, rng: np.random.Generator, task: Task) -
     )
     exhaustive = labelled.exhaustive and not capped and labelled.incomplete.isdisjoint(names)
     return _answer(labelled, task, condition, masks, labels, exhaustive)
+
+
+def _sentence_list(labelled: LabelledImage, rng: np.random.Generator) -> Sample | None:
+    """A class list of sentences, each meaning one object of its own.
+
+    None where the image has fewer than two such objects.
+    """
+    if not labelled.exhaustive or labelled.incomplete:
+        return None
+    found = [e for e in expressions(_coloured(labelled), labelled.shape) if len(e.targets) == 1]
+    chosen: dict[int, str] = {}
+    for i in rng.permutation(len(found)):
+        expression = found[i]
+        wording = expression.wordings[rng.integers(len(expression.wordings))]
+        if expression.targets[0] not in chosen and wording not in chosen.values() and len(chosen) < MAX_NAMES:
+            chosen[expression.targets[0]] = wording
+    if len(chosen) < 2:
+        return None
+    condition = CategoryCondition(tuple(chosen.values()))
+    masks = labelled.decode(list(chosen))
+    return _answer(labelled, Task.INSTANCE, condition, masks, range(len(chosen)), True)
 
 
 def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str], list[str]]:

@@ -36,6 +36,8 @@ class SceneSamples:
         Pixels.
     field : str, optional
         Every scene is a field of this: ``"coin"`` or one of `psalm.data.fields.FIELD_NAMES`.
+    sentence_lists : float
+        Share of the instance questions that list sentences instead of names; see `psalm.data.questions.ask`.
 
     Raises
     ------
@@ -43,10 +45,18 @@ class SceneSamples:
         When there would be no scene or it would be too small to show an object.
     """
 
-    def __init__(self, count: int, seed: int = 0, size: tuple[int, int] = (320, 448), field: str | None = None) -> None:
+    def __init__(
+        self,
+        count: int,
+        seed: int = 0,
+        size: tuple[int, int] = (320, 448),
+        field: str | None = None,
+        sentence_lists: float = 0.0,
+    ) -> None:
         if count < 1 or min(size) < 64:
             raise AnnotationError(f"{count} scenes of {size} pixels: ask for at least one of at least 64 x 64 pixels.")
         self._count, self._seed, self._size, self._field = count, seed, size, field
+        self._sentence_lists = sentence_lists
 
     def __len__(self) -> int:
         return self._count
@@ -58,7 +68,7 @@ class SceneSamples:
 
     def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Sample:
         """A question about scene `index`; `rng` chooses the question, another `variant` is another scene."""
-        return ask(self.labelled(index, variant), rng, task)
+        return ask(self.labelled(index, variant), rng, task, self._sentence_lists)
 
     def labelled(self, index: int, variant: int = 0) -> LabelledImage:
         """The scene with its objects, before anything is asked."""

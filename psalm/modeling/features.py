@@ -61,11 +61,14 @@ class Draft:
         otherwise the model pools them from the projected image.
     state : dict of tensors
         What the generator needs again when it finishes.
+    counts : tuple of int, optional
+        How many of the Q mask tokens of each image are real, where they differ; the others stay out of the sequence.
     """
 
     tokens: Tensor
     region_tokens: Tensor | None = None
     state: dict[str, Any] = field(default_factory=dict)
+    counts: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

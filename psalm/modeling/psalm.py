@@ -39,9 +39,7 @@ class PSALM(nn.Module):
         self.config = config
         self.backbone = _backbone(config)
         channels = self.backbone.channels
-        self.projector = Projector(
-            channels[-1], config.projector_dim, config.lm_hidden, config.image_token_pool
-        )
+        self.projector = Projector(channels[-1], config.projector_dim, config.lm_hidden, config.image_token_pool)
         self.language_model = LanguageModel(config)
         self.mask_generator: MaskGenerator = _mask_generator(config, channels)
         self.query_projector = nn.Linear(config.lm_hidden, config.hidden_dim)
@@ -159,13 +157,13 @@ def _mask_generator(config: PSALMConfig, channels: tuple[int, ...]) -> MaskGener
     return build(config, channels)
 
 
-def _num_mask_tokens(draft: Draft, prompts: Sequence[Prompt]) -> list[int] | None:
-    """How many mask tokens of each image are real, where the generator drafts the same number for every region.
+def _num_mask_tokens(draft: Draft, prompts: Sequence[Prompt]) -> Sequence[int] | None:
+    """How many mask tokens of each image are real; for regions, the generator drafts the same number for every one.
 
     The padding of a batch must not enter the sequence: mask tokens may see each other.
     """
     if draft.region_tokens is None:
-        return None
+        return draft.counts
     per_region = draft.tokens.shape[1] // draft.region_tokens.shape[1]
     return [per_region * prompt.num_conditions for prompt in prompts]
 

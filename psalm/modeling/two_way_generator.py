@@ -74,8 +74,11 @@ class TwoWayGenerator(nn.Module):
         """Draft around the visual priors where there are any, else around the seeds."""
         if regions is None:
             kept = self.seed_proposals(features)
-            tokens = self._embed(kept["description"])
-            return Draft(tokens, state={"masks": kept["masks"], "quality": kept["quality"]})
+            # Distinct masks come first; what is left of an image's places is empty.
+            counts = kept["description"].any(2).sum(1).clamp(min=1)
+            most = int(counts.max())
+            state = {name: kept[name][:, :most] for name in ("masks", "quality")}
+            return Draft(self._embed(kept["description"][:, :most]), state=state, counts=tuple(counts.tolist()))
         return self._draft_regions(features, regions)
 
     def forward(

@@ -17,8 +17,7 @@ from psalm.coco import CocoDataset, ImageEntry, read_coco
 from psalm.coco.rle import encode_mask
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task, VisualPriorCondition
 from psalm.config import PSALMConfig
-from psalm.decoding import Thresholds
-from psalm.decoding import prompt_texts
+from psalm.decoding import Thresholds, prompt_texts
 from psalm.evaluation.label_maps import true_segments
 
 SIZE = (40, 60)

@@ -197,7 +197,10 @@ def test_the_small_model_fits_together(count: int | None) -> None:
     proposals = model.propose(features, [prompt], regions)[-1]
     assert proposals.condition_logits.shape == (*proposals.mask_logits.shape[:2], 2)
     tokens = features.image_tokens.shape[1] + proposals.mask_logits.shape[1]
-    assert sequence_length(prompt, config) == len(prompt.token_ids) - 2 + tokens
+    # Seeds that drafted the same mask leave fewer mask tokens than there may be.
+    most = sequence_length(prompt, config)
+    assert len(prompt.token_ids) - 2 + tokens <= most
+    assert count is None or len(prompt.token_ids) - 2 + tokens == most
 
 
 @torch.no_grad()

@@ -33,13 +33,26 @@ def squares(*starts: int) -> Regions:
 def test_seeds_give_the_same_proposals_whatever_is_asked(generator: TwoWayGenerator) -> None:
     image = features(generator)
     first = generator.draft(image, None)
-    assert first.tokens.shape == (1, 10, 32)
-    again = generator.draft(image, None)
-    assert again.state["masks"] is first.state["masks"], "drafted twice for one image"
+    count = first.tokens.shape[1]
+    assert first.tokens.shape == (1, count, 32) and first.counts == (count,) and 0 < count <= 10
+    drafted = image.generator["masks"]
+    generator.draft(image, None)
+    assert image.generator["masks"] is drafted, "drafted twice for one image"
     names = ConditionEmbeddings(torch.randn(1, 3, 32), (3,), "categories")
-    (proposals,) = generator(image, first, torch.randn(1, 10, 32), names)
-    assert proposals.mask_logits.shape == (1, 10, 24, 24)
-    assert proposals.condition_logits.shape == (1, 10, 3)
+    (proposals,) = generator(image, first, torch.randn(1, count, 32), names)
+    assert proposals.mask_logits.shape == (1, count, 24, 24)
+    assert proposals.condition_logits.shape == (1, count, 3)
+
+
+@torch.no_grad()
+def test_an_image_with_fewer_distinct_masks_has_fewer_mask_tokens(generator: TwoWayGenerator) -> None:
+    image = features(generator, 2)
+    generator.seed_proposals(image)
+    for name in ("masks", "quality", "description"):
+        image.generator[name] = image.generator[name].clone()
+        image.generator[name][1, 1:] = -10.0 if name == "masks" else 0.0
+    draft = generator.draft(image, None)
+    assert draft.counts is not None and draft.counts[1] == 1 < draft.counts[0] == draft.tokens.shape[1]
 
 
 @torch.no_grad()
@@ -47,7 +60,8 @@ def test_masks_of_a_cache_give_the_same_logits(generator: TwoWayGenerator) -> No
     image = features(generator)
     draft = generator.draft(image, None)
     image.generator["masks"] = image.generator["masks"] > 0
-    names, queries = ConditionEmbeddings(torch.randn(1, 2, 32), (2,), "categories"), torch.randn(1, 10, 32)
+    names = ConditionEmbeddings(torch.randn(1, 2, 32), (2,), "categories")
+    queries = torch.randn(1, draft.tokens.shape[1], 32)
     (cached,) = generator(image, generator.draft(image, None), queries, names)
     (fresh,) = generator(image, draft, queries, names)
     assert torch.equal(cached.condition_logits, fresh.condition_logits)
