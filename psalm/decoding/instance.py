@@ -46,6 +46,9 @@ def decode_instance(
     found.sort(key=lambda entry: -entry[0])
     if thresholds.nms_iou is not None:
         found = [found[i] for i in suppress_overlaps([mask for _, _, mask in found], thresholds.nms_iou)]
+    if thresholds.inside is not None:
+        masks_and_categories = [(mask, category) for _, category, mask in found]
+        found = [found[i] for i in suppress_parts(masks_and_categories, thresholds.inside)]
     return to_annotations(
         condition,
         masks.frame.original,
@@ -53,6 +56,21 @@ def decode_instance(
         [category for _, category, _ in found],
         [score for score, _, _ in found],
     )
+
+
+def suppress_parts(found: Sequence[tuple[NDArray[np.bool_], int]], share: float) -> list[int]:
+    """Positions of the (mask, category) that lie inside no earlier kept one of their category by more than `share`."""
+    from pycocotools import mask as coco_mask
+
+    codes = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask, _ in found]
+    kept: list[int] = []
+    for i, (code, (_, category)) in enumerate(zip(codes, found, strict=True)):
+        better = [codes[k] for k in kept if found[k][1] == category]
+        # Against a "crowd", COCO's overlap is the share of the object itself.
+        covered = np.asarray(coco_mask.iou([code], better, [1] * len(better))) if better else np.zeros(0)
+        if (covered <= share).all():
+            kept.append(i)
+    return kept
 
 
 def suppress_overlaps(masks: Sequence[NDArray[np.bool_]], iou: float) -> list[int]:

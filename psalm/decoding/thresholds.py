@@ -28,6 +28,9 @@ class Thresholds:
         best of the named categories.
     nms_iou : float, optional
         Instance: of two objects that overlap by more than this IoU the better one stays; None keeps both.
+    inside : float, optional
+        Instance: an object that lies inside a better one of its category by more than this share of its own area is
+        taken for a part of it and dropped; None keeps it.
     min_area : int
         Objects with fewer pixels at the original size are dropped.
     top_k : int, optional
@@ -39,6 +42,7 @@ class Thresholds:
     panoptic_overlap: float = 0.8
     semantic_score: float = 0.0
     nms_iou: float | None = None
+    inside: float | None = None
     min_area: int = 1
     top_k: int | None = None
 

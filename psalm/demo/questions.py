@@ -29,11 +29,10 @@ class Question:
 
 QUESTIONS = (
     Question("coins", "Greek coins", ("coin",), "the biggest coin", (52, 44)),
-    Question("cell", "Cell in brightfield", ("cell",), "the bright cell", (374, 427)),
-    Question("ihc", "Stained tissue", ("nucleus",), "the gland at the bottom", (418, 330)),
+    Question("cell", "Cell in brightfield", ("cell",), "the cell", (374, 427)),
     Question("chelsea", "Chelsea the cat", ("cat",), "the cat", (200, 190)),
-    Question("astronaut", "Eileen Collins", ("person", "helmet"), "the person", (400, 440)),
-    Question("camera", "Photographer", ("person", "camera"), "the person on the left", (300, 100)),
-    Question("coffee", "Cup of coffee", ("cup", "spoon", "plate"), "the cup", (270, 420)),
-    Question("rocket", "Rocket at night", ("rocket",), "the rocket in the middle", (240, 322)),
+    Question("astronaut", "Eileen Collins", ("person",), "the person", (400, 440)),
+    Question("camera", "Photographer", ("person",), "the person on the left", (300, 100)),
+    Question("coffee", "Cup of coffee", ("cup", "spoon"), "the cup", (270, 420)),
+    Question("motorcycle_left", "Motorcycle in a garage", ("motorcycle",), "the motorcycle", (230, 300)),
 )

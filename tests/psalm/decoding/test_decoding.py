@@ -253,3 +253,12 @@ def test_thresholds_stored_with_the_weights_go_before_the_config() -> None:
     assert Thresholds.from_config(config, {"score": 0.2, "nms_iou": 0.7}) == Thresholds(score=0.2, nms_iou=0.7)
     with pytest.raises(CheckpointError, match="scores"):
         Thresholds.from_config(config, {"scores": 0.2})
+
+
+def test_a_part_of_a_better_object_of_its_category_is_dropped() -> None:
+    from psalm.decoding.instance import suppress_parts
+
+    whole, part, beside = np.zeros((3, 10, 10), dtype=bool)
+    whole[:8], part[2:4, 2:4], beside[7:9] = True, True, True
+    assert suppress_parts([(whole, 0), (part, 0), (part, 1), (beside, 0)], 0.9) == [0, 2, 3]
+    assert suppress_parts([(part, 0), (whole, 0)], 0.9) == [0, 1]
