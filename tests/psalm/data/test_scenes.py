@@ -112,13 +112,3 @@ def test_a_list_of_sentences_means_one_object_each() -> None:
     for sample in sentences:
         assert sample.labels.tolist() == list(range(len(sample.condition)))
         assert len({mask.tobytes() for mask in sample.masks}) == len(sample.masks)
-
-
-def test_a_list_of_sentences_means_one_object_each() -> None:
-    samples = SceneSamples(12, seed=1, sentence_lists=1.0)
-    listed = [samples.sample(index, np.random.default_rng(index), Task.INSTANCE) for index in range(12)]
-    sentences = [sample for sample in listed if any(name.startswith("the ") for name in sample.condition.names)]
-    assert len(sentences) > 6
-    for sample in sentences:
-        assert sample.labels.tolist() == list(range(len(sample.condition)))
-        assert len({mask.tobytes() for mask in sample.masks}) == len(sample.masks)
