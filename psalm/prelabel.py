@@ -217,6 +217,7 @@ class _Run:
             self._next_id = max(self._next_id, image.id + 1)
 
     def add(self, file_name: str, found: Annotations) -> None:
+        """Take over the objects of an image; the files are saved every few seconds."""
         self._writer.add(ImageEntry(self._next_id, file_name, *found.size), found)
         self._next_id += 1
         self._images += 1
@@ -225,13 +226,16 @@ class _Run:
             self.save()
 
     def fail(self, file_name: str, reason: str) -> None:
+        """Remember an image that could not be labelled."""
         self._failures.append(Failure(file_name, reason))
 
     def save_if_any(self) -> None:
+        """Save, unless nothing was labelled."""
         if self._images:
             self.save()
 
     def save(self) -> None:
+        """Write both files."""
         failed = [{"file_name": failure.file_name, "reason": failure.reason} for failure in self._failures]
         record = {"question": self._question, "failed": failed}
         # The record goes first: without it, a later run would not know its own file.

@@ -29,7 +29,7 @@ def measure(predictor: PSALMPredictor, images: Path, annotations: Path, split: s
     dataset = read_coco(annotations)
     evaluation = InstanceEvaluation(dataset)
     for image in track(choose_images(dataset, split, limit), description=str(annotations)):
-        predictor.set_image(to_rgb8(read_image(images / image.file_name)))
+        predictor.set_image(to_rgb8(read_image(image.path(images))))
         evaluation.add(image, predictor)
     rows = []
     for threshold in THRESHOLDS:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from psalm.coco import ImageEntry
 from psalm.conditions import Task
 from psalm.data.augmentation import Augmentation, Box, draw_augmentation
 from psalm.data.labelled import LabelledImage, Thing
@@ -50,7 +51,7 @@ class CocoSamples:
     Raises
     ------
     AnnotationError
-        When a file is not what it should be, or no image is left.
+        When a file is not what it should be, a file name leaves the folder, or no image is left.
     """
 
     def __init__(
@@ -76,6 +77,11 @@ class CocoSamples:
             self._images = _thinned(self._images, per_source)
         if not self._images:
             raise AnnotationError(f"{annotations} has no labelled image in the split {split!r}: name another split.")
+        # Checked before anything is opened: a name may not lead out of the folder.
+        self._paths = [
+            ImageEntry(image["id"], image["file_name"], image["height"], image["width"]).path(self._folder)
+            for image in self._images
+        ]
         self._stuff = frozenset(c["name"] for c in self._categories.values() if not c.get("isthing", 1))
         self._negatives = self._absent_names(content["images"])
         self._refs: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -119,7 +125,7 @@ class CocoSamples:
     def labelled(self, index: int, variant: int = 0) -> LabelledImage:
         """The image with its objects, before anything is asked."""
         record = self._images[index]
-        path = self._folder / record["file_name"]
+        path = self._paths[index]
         pixels = to_rgb8(read_image(path))
         shape = (record["height"], record["width"])
         if pixels.shape[:2] != shape:

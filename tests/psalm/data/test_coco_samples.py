@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,11 @@ def test_an_image_of_another_size_than_its_record_is_refused(coco_folder: Path) 
 def test_few_images_of_each_source_can_be_asked_for(samples: CocoSamples, coco_folder: Path) -> None:
     thinned = CocoSamples(coco_folder / "annotations.json", coco_folder / "images", per_source=1)
     assert sorted(thinned.sources) == sorted(set(samples.sources))
+
+
+def test_a_file_name_that_leaves_the_folder_is_refused(coco_folder: Path) -> None:
+    content = json.loads((coco_folder / "annotations.json").read_text())
+    content["images"][0]["file_name"] = "../secret.png"
+    (coco_folder / "annotations.json").write_text(json.dumps(content))
+    with pytest.raises(AnnotationError, match="inside the images' folder"):
+        CocoSamples(coco_folder / "annotations.json", coco_folder / "images", split=None)
