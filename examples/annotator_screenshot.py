@@ -52,10 +52,11 @@ def main(path: Path = PICTURE) -> None:
 
     annotator.question.prompts.add_points()
     viewer.layers["clicks"].add([CLICK])
-    wait(lambda: not annotator.session.runner.busy)
+    wait(lambda: annotator.session.preview is not None)
+    annotator.session.accept()
     annotator.question.mode.choose(CLASSES)
     annotator.segment()
-    wait(lambda: not annotator.session.runner.busy)
+    wait(lambda: annotator.session.preview is not None)
     print(annotator.run.status.text())
 
     viewer.layers.selection.active = annotator.result.layers.layer
@@ -63,6 +64,7 @@ def main(path: Path = PICTURE) -> None:
     pause(1)
     path.parent.mkdir(parents=True, exist_ok=True)
     viewer.screenshot(str(path), canvas_only=False, flash=False)
+    annotator.session.accept()
     print(f"{annotator.objects.count.text()} in {path}")
     viewer.close()
 

@@ -1,8 +1,9 @@
-"""``python -m napari_psalm [IMAGE]``: napari with an image, or a sample, and the annotator docked."""
+"""``python -m napari_psalm [IMAGE | FOLDER]``: napari with an image, a folder or a sample, and the annotator docked."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 
 def main(path: str | None = None) -> None:
@@ -11,7 +12,7 @@ def main(path: str | None = None) -> None:
     Parameters
     ----------
     path : str, optional
-        An image that napari can open; the sample of coins when not given.
+        An image that napari can open, or a folder of images to work through; the sample of coins when not given.
     """
     import napari
 
@@ -19,12 +20,15 @@ def main(path: str | None = None) -> None:
     from napari_psalm.widgets.annotator import AnnotatorWidget
 
     viewer = napari.Viewer(title="PSALM")
-    if path:
-        viewer.open(path)
-    else:
+    if path is None:
         ((image, attributes, _),) = coins()
         viewer.add_image(image, **attributes)
-    viewer.window.add_dock_widget(AnnotatorWidget(viewer), name="PSALM annotator", area="right")
+    elif not Path(path).is_dir():
+        viewer.open(path)
+    annotator = AnnotatorWidget(viewer)
+    viewer.window.add_dock_widget(annotator, name="PSALM annotator", area="right")
+    if path is not None and Path(path).is_dir():
+        annotator.workplace.workspace.open(path)
     napari.run()
 
 

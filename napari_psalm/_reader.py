@@ -1,4 +1,4 @@
-"""File > Open for COCO files: one Labels layer per image."""
+"""File > Open for COCO files: the image, where it lies beside the file, and one Labels layer per image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[tuple[Any, dict[st
 
 
 def read_coco(path: str) -> list[tuple[Any, dict[str, Any], str]]:
-    """Labels layers with class, score and prompt in their features."""
-    from napari_psalm.core.coco_files import read_labels
+    """Image layers, and Labels layers with class, score and prompt in their features."""
+    from napari_psalm.core.coco_files import read_layers
 
-    return list(read_labels(path))
+    return read_layers(path)

@@ -22,15 +22,18 @@ if TYPE_CHECKING:
         ImageError,
         OutputError,
         PSALMError,
+        StoreError,
     )
     from psalm.images import read_image
     from psalm.overlay import draw_overlay
     from psalm.predictor import PSALMPredictor
+    from psalm.store import AnnotationStore
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AnnotationError": "errors",
+    "AnnotationStore": "store",
     "Annotations": "annotations",
     "Category": "annotations",
     "CategoryCondition": "conditions",
@@ -43,6 +46,7 @@ _MODULE_OF = {
     "PSALMError": "errors",
     "PSALMPredictor": "predictor",
     "SentenceCondition": "conditions",
+    "StoreError": "errors",
     "Task": "conditions",
     "VisualPriorCondition": "conditions",
     "draw_overlay": "overlay",
@@ -55,6 +59,7 @@ _MODULE_OF = {
 
 __all__ = [
     "AnnotationError",
+    "AnnotationStore",
     "Annotations",
     "Category",
     "CategoryCondition",
@@ -67,6 +72,7 @@ __all__ = [
     "PSALMError",
     "PSALMPredictor",
     "SentenceCondition",
+    "StoreError",
     "Task",
     "VisualPriorCondition",
     "draw_overlay",

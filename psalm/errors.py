@@ -27,3 +27,11 @@ class CheckpointError(PSALMError):
 
 class OutputError(PSALMError, OSError):
     """A result cannot be written, or would overwrite what the user made."""
+
+
+class StoreError(PSALMError):
+    """An annotation store cannot be opened, or does not hold what was asked for."""
+
+
+class WorkerError(PSALMError):
+    """A worker process or a cluster cannot do its work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,12 @@ def colour_of(position: int) -> tuple[int, int, int]:
 
 
 def draw_overlay(
-    image: NDArray[Any], annotations: Annotations, opacity: float = 0.45, labels: bool = True, min_size: int = 0
+    image: NDArray[Any],
+    annotations: Annotations,
+    opacity: float = 0.45,
+    labels: bool = True,
+    min_size: int = 0,
+    colours: Sequence[tuple[int, int, int]] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw objects over their image.
 
@@ -52,6 +58,8 @@ def draw_overlay(
         Write class and score beside each object that is large enough for it.
     min_size : int
         Enlarge a small image until its longer side has this many pixels, so that labels can be read; 0 keeps the size.
+    colours : sequence of (red, green, blue), optional
+        One per object, 0 to 255; neighbours differ when not given.
 
     Returns
     -------
@@ -73,9 +81,11 @@ def draw_overlay(
     masks = annotations.masks.repeat(scale, axis=1).repeat(scale, axis=2)
     canvas = _enlarge(canvas, scale)
     order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")
+    if colours is None:
+        colours = [colour_of(i) for i in range(len(annotations))]
     for i in order:
-        _paint(canvas, masks[i], colour_of(i), opacity)
-    return _write_labels(canvas, masks, annotations, order) if labels else canvas
+        _paint(canvas, masks[i], colours[i], opacity)
+    return _write_labels(canvas, masks, annotations, order, colours) if labels else canvas
 
 
 def draw_click(picture: NDArray[np.uint8], point: tuple[float, float], scale: int = 1) -> NDArray[np.uint8]:
@@ -131,7 +141,11 @@ def _paint(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int
 
 
 def _write_labels(
-    canvas: NDArray[np.uint8], masks: NDArray[np.bool_], annotations: Annotations, order: NDArray[np.int64]
+    canvas: NDArray[np.uint8],
+    masks: NDArray[np.bool_],
+    annotations: Annotations,
+    order: NDArray[np.int64],
+    colours: Sequence[tuple[int, int, int]],
 ) -> NDArray[np.uint8]:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -151,9 +165,9 @@ def _write_labels(
         width, height = draw.textlength(fitting[0], font) + 0.6 * size, 1.3 * size
         left = float(np.clip((columns[0] + columns[-1] - width) / 2, 0, max(page.width - width, 0)))
         top = float(max(rows[0] - height, 0))
-        draw.rounded_rectangle((left, top, left + width, top + height), radius=0.3 * size, fill=colour_of(i))
+        draw.rounded_rectangle((left, top, left + width, top + height), radius=0.3 * size, fill=colours[i])
         middle = (left + width / 2, top + height / 2)
-        draw.text(middle, fitting[0], fill="black" if _is_light(colour_of(i)) else "white", font=font, anchor="mm")
+        draw.text(middle, fitting[0], fill="black" if _is_light(colours[i]) else "white", font=font, anchor="mm")
     return np.asarray(page)
 
 

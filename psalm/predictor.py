@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import ArrayLike
 
 from psalm.annotations import Annotations
+from psalm.batch_prediction import BatchPrediction, choose_task
 from psalm.conditions import (
-    CategoryCondition,
     Condition,
-    SentenceCondition,
     Task,
     VisualPriorCondition,
-    check_task,
-    default_task,
 )
 from psalm.config import PSALMConfig
 from psalm.errors import ConditionError, ImageError
@@ -32,21 +30,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from psalm.decoding import Thresholds
+    from psalm.feature_store import FeatureStore
     from psalm.modeling.features import ImageFeatures, Regions
-    from psalm.modeling.language_model import PrefixCache
     from psalm.modeling.psalm import PSALM
+
+
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True)
 class _EncodedImage:
-    """What is kept of an image: its frame, its features, and the prefixes that were read, by their token ids."""
+    """What is kept of an image: its frame and its features."""
 
     frame: Frame
     features: ImageFeatures
-    prefixes: dict[tuple[int, ...], PrefixCache] = field(default_factory=dict)
 
 
-class PSALMPredictor:
+class PSALMPredictor(BatchPrediction):
     """Ask a model about images.
 
     The image is encoded once by `set_image`; any number of conditions may then be asked with `predict`.
@@ -58,6 +58,9 @@ class PSALMPredictor:
         The one the model was trained with.
     info : mapping, optional
         What the model's makers say of it.
+    store : FeatureStore, optional
+        Where features of images are kept, so that an image that comes back is not encoded again; one of its own, in
+        memory, when not given. A store serves one predictor.
 
     Attributes
     ----------
@@ -65,19 +68,31 @@ class PSALMPredictor:
         What `predict` uses when not told otherwise.
     """
 
-    def __init__(self, model: PSALM, tokenizer: PreTrainedTokenizerBase, info: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        model: PSALM,
+        tokenizer: PreTrainedTokenizerBase,
+        info: Mapping[str, Any] | None = None,
+        store: FeatureStore | None = None,
+    ) -> None:
         from psalm.decoding import Thresholds
+        from psalm.encoder import ImageEncoder
 
         self.model = model.eval()
         self.info: dict[str, Any] = dict(info or {})
         self.thresholds = Thresholds.from_config(model.config, self.info.get("thresholds"))
         self._prompts = PromptBuilder(tokenizer, model.config)
         self._transform = ImageTransform(model.config)
+        self._encoder = ImageEncoder(self.model, store)
         self._image: _EncodedImage | None = None
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path = "psalm-tiny", device: str | torch.device | None = None
+        cls,
+        name: str | Path = "psalm-tiny",
+        device: str | torch.device | None = None,
+        precision: Precision = "float32",
+        store: FeatureStore | None = None,
     ) -> PSALMPredictor:
         """Load a model.
 
@@ -87,16 +102,28 @@ class PSALMPredictor:
             Name of a shipped model or of one fetched from the hub, a model folder, or a weights file in one.
         device : str or torch device, optional
             The best there is when not given: CUDA, Apple's MPS, or the CPU.
+        precision : {"float32", "bfloat16", "int8"}
+            Of the weights in memory. With bfloat16 they need half of it, on processors that know it a quarter of the
+            time; int8 keeps the language model in 8 bits and the rest in float32, for a CPU without bfloat16.
+        store : FeatureStore, optional
+            As for the predictor itself.
 
         Raises
         ------
         CheckpointError
             When the model cannot be found or loaded.
         """
+        import torch
+
         from psalm.checkpoint import load_model
 
-        loaded = load_model(name, device=best_device() if device is None else device)
-        return cls(loaded.model, loaded.tokenizer, loaded.info)
+        dtype = torch.bfloat16 if precision == "bfloat16" else None
+        loaded = load_model(name, device=best_device() if device is None else device, dtype=dtype)
+        if precision == "int8":
+            from psalm.quantisation import quantise_linears
+
+            quantise_linears(loaded.model.language_model.model.layers)
+        return cls(loaded.model, loaded.tokenizer, loaded.info, store)
 
     @property
     def config(self) -> PSALMConfig:
@@ -104,9 +131,21 @@ class PSALMPredictor:
         return self.model.config
 
     @property
+    def prompts(self) -> PromptBuilder:
+        """What writes this model's prompts."""
+        return self._prompts
+
+    @property
     def device(self) -> torch.device:
         """Where the model runs."""
         return next(self.model.parameters()).device
+
+    @cached_property
+    def weights_hash(self) -> str:
+        """What tells the model's weights from all others; recorded with the objects that they gave."""
+        from psalm.weight_files import hash_weights
+
+        return hash_weights(self.model)
 
     def set_image(self, image: ArrayLike) -> None:
         """Encode an image; later calls of `predict` are about it.
@@ -122,8 +161,23 @@ class PSALMPredictor:
             When the image cannot be used; no image is set then.
         """
         self._image = None
-        frames, features = self._encode([image])
-        self._image = _EncodedImage(frames[0], features)
+        self._image = self._encoded(image)
+
+    def prefetch(self, image: ArrayLike) -> None:
+        """Encode an image that will soon be set, and read with it the instructions that were asked of others.
+
+        Any thread may call it while another one predicts; `set_image` of the same pixels then costs next to nothing.
+
+        Parameters
+        ----------
+        image : (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) array
+
+        Raises
+        ------
+        ImageError
+            When the image cannot be used.
+        """
+        self._encoder.read_instructions(self._encoded(image).features)
 
     def predict(
         self,
@@ -157,19 +211,15 @@ class PSALMPredictor:
         ConditionError
             When the condition does not fit the task or the image.
         """
-        task = _task(task, condition)
+        task = choose_task(task, condition)
         proposals = self.predict_proposals(condition, task)
         return self.decode(proposals, condition, task, score_threshold, thresholds)
 
     def predict_proposals(self, condition: Condition, task: Task | str | None = None) -> MaskProposals:
         """The proposals (a batch of one) behind `predict`, to `decode` with several thresholds."""
-        import torch
-
         image = self._current()
-        prompt = self._prompts.build(_task(task, condition), condition)
-        with torch.inference_mode():
-            regions = self._regions([condition], [image.frame])
-            return self.model.propose(image.features, [prompt], regions, prefix=self._prefix(image, prompt))[-1]
+        parts = self._prompts.build_parts(choose_task(task, condition), condition)
+        return self._propose(image.features, [parts], [condition], [image.frame])
 
     def decode(
         self,
@@ -180,64 +230,51 @@ class PSALMPredictor:
         thresholds: Thresholds | None = None,
     ) -> Annotations:
         """Turn proposals from `predict_proposals` into objects; parameters as in `predict`."""
-        frames = [self._current().frame]
-        return self._decode(proposals, [condition], frames, _task(task, condition), score_threshold, thresholds)[0]
+        frames, task = [self._current().frame], choose_task(task, condition)
+        return self._decode(proposals, [condition], frames, task, score_threshold, thresholds)[0]
 
-    def predict_batch(
+    def _propose(
         self,
-        images: Sequence[ArrayLike],
-        condition: Condition | Sequence[Condition],
-        task: Task | str | None = None,
-        score_threshold: float | None = None,
-        thresholds: Thresholds | None = None,
-    ) -> list[Annotations]:
-        """Ask about several images in one pass; the image that was set stays.
-
-        Parameters
-        ----------
-        images : sequence of arrays
-            Sizes may differ.
-        condition : Condition or sequence of Condition
-            One for all images, or one per image, all of one kind.
-        task, score_threshold, thresholds
-            As in `predict`.
-        """
+        features: ImageFeatures,
+        parts: Sequence[Sequence[Prompt]],
+        conditions: Sequence[Condition],
+        frames: Sequence[Frame],
+    ) -> MaskProposals:
+        """Ask each image its prompts; several per image are the parts of a long class list."""
         import torch
 
-        if not len(images):
-            return []
-        if isinstance(condition, (CategoryCondition, SentenceCondition, VisualPriorCondition)):
-            conditions: list[Condition] = [condition] * len(images)
-        else:
-            conditions = list(condition)
-        if len(conditions) != len(images):
-            raise ConditionError(f"{len(conditions)} conditions for {len(images)} images: give one, or one per image.")
-        task = _task(task, conditions[0])
-        prompts = [self._prompts.build(task, each) for each in conditions]
-        frames, features = self._encode(images)
+        from psalm.decoding import merge_parts
+
+        if len({len(prompts) for prompts in parts}) > 1:
+            raise ConditionError("Only some of these class lists can be read at once: ask the images one by one.")
         with torch.inference_mode():
-            proposals = self.model.propose(features, prompts, self._regions(conditions, frames))[-1]
-        return self._decode(proposals, conditions, frames, task, score_threshold, thresholds)
+            regions = self._regions(conditions, frames)
+            proposals = []
+            for prompts in zip(*parts, strict=True):
+                # All images of a pass share a prefix, which is read once for each kind of condition.
+                prefix = self._encoder.prefix(features, prompts[0])
+                proposals.append(self.model.propose(features, prompts, regions, prefix=prefix)[-1])
+            return merge_parts(proposals)
 
     def _encode(self, images: Sequence[ArrayLike]) -> tuple[list[Frame], ImageFeatures]:
-        import torch
-
         colours = [to_rgb8(image) for image in images]
         frames = [self._transform.frame(image.shape) for image in colours]
-        dtype = next(self.model.parameters()).dtype
-        pixels = torch.stack([self._transform.image(image, self.device) for image in colours]).to(dtype)
-        with torch.inference_mode():
-            return frames, self.model.encode_image(pixels)
+        return frames, self._features([self._transform.image(image, self.device) for image in colours])
+
+    def _encoded(self, image: ArrayLike) -> _EncodedImage:
+        colours = to_rgb8(image)
+        features = self._encoder.recall(colours, lambda: self._features([self._transform.image(colours, self.device)]))
+        return _EncodedImage(self._transform.frame(colours.shape), features)
+
+    def _features(self, pixels: Sequence[torch.Tensor]) -> ImageFeatures:
+        import torch
+
+        return self._encoder.encode(torch.stack(list(pixels)).to(self.device))
 
     def _current(self) -> _EncodedImage:
         if self._image is None:
             raise ImageError("No image is set: call set_image(image) first.")
         return self._image
-
-    def _prefix(self, image: _EncodedImage, prompt: Prompt) -> PrefixCache:
-        if prompt.prefix not in image.prefixes:
-            image.prefixes[prompt.prefix] = self.model.read_prefix(image.features, prompt)
-        return image.prefixes[prompt.prefix]
 
     def _regions(self, conditions: Sequence[Condition], frames: Sequence[Frame]) -> list[Regions] | None:
         from psalm.modeling.features import Regions
@@ -276,7 +313,9 @@ class PSALMPredictor:
             found = decode(proposals, task, conditions, frames, limits)
         if score_threshold is None:
             return found
-        return [annotations.select(annotations.scores >= score_threshold) for annotations in found]
+        kept = [annotations.scores >= score_threshold for annotations in found]
+        # Selecting copies masks, of which a large image may have gigabytes.
+        return [each if keep.all() else each.select(keep) for each, keep in zip(found, kept, strict=True)]
 
 
 def best_device() -> torch.device:
@@ -286,7 +325,3 @@ def best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _task(task: Task | str | None, condition: Condition) -> Task:
-    return default_task(condition) if task is None else check_task(task, condition)

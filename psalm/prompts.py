@@ -79,6 +79,11 @@ class Prompt:
         """The token ids before the first condition: they depend on image and task only."""
         return self.token_ids[: self.spans[0][0]]
 
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """The token ids before the image, the same for every image and task."""
+        return self.token_ids[: self.token_ids.index(IMAGE)]
+
 
 class PromptBuilder:
     """Write prompts in the words of the published model.
@@ -121,6 +126,29 @@ class PromptBuilder:
             prompt = self._regions(condition)
         self._check_length(prompt)
         return prompt
+
+    def build_parts(self, task: Task | str, condition: Condition) -> list[Prompt]:
+        """The prompt for one image, or several where a class list is longer than the model can read.
+
+        Each part holds an even share of the names, in their order, and a background of its own;
+        `psalm.decoding.merge_parts` makes one answer of theirs.
+
+        Raises
+        ------
+        ConditionError
+            As `build`, and when a name alone is too long.
+        """
+        check_task(task, condition)
+        if not isinstance(condition, CategoryCondition):
+            return [self.build(task, condition)]
+        names, prompts = condition.names, []
+        for share in sorted({math.ceil(len(names) / count) for count in range(1, len(names) + 1)}, reverse=True):
+            parts = [names[start : start + share] for start in range(0, len(names), share)]
+            prompts = [self._categories((*part, BACKGROUND)) for part in parts]
+            if all(sequence_length(prompt, self._config) <= self._config.max_length for prompt in prompts):
+                return prompts
+        self._check_length(max(prompts, key=lambda prompt: len(prompt.token_ids)))
+        return prompts
 
     def _categories(self, names: Sequence[str]) -> Prompt:
         end = self._ref if self._config.category_pooling == "ref" else self._seg

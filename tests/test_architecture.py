@@ -27,6 +27,7 @@ LIGHT = [
     "psalm.prelabel",
     "psalm.prompts",
     "psalm.proposals",
+    "psalm.store",
     "napari_psalm",
 ]
 

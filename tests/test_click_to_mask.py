@@ -15,7 +15,6 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 import psalm
-from napari_psalm.core.bindings import segment_when_drawn
 from napari_psalm.core.predictors import Predictor, keep_triton_out, load_predictor
 from napari_psalm.core.prompt_layers import PromptLayers
 from napari_psalm.core.questions import Request
@@ -35,7 +34,8 @@ def _click(image: Any, row: float, column: float, load: Callable[[str], Predicto
     said: list[str] = []
     session.status.connect(lambda text, _level: said.append(text))
     request = Request(layer, Task.INTERACTIVE, prompts=PromptLayers(points=clicks), category="coin")
-    segment_when_drawn(clicks, lambda: session.segment(request))
+    session.marks.follow([clicks])
+    session.marks.drawn.connect(lambda: session.segment(request))
     clicks.add([layer.data_to_world((row, column))])
     while session.runner.busy:
         window_thread.get(timeout=60)()

@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
-from napari_psalm.core.category_table import CategoryTable, colour_of
+from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
+from napari_psalm.core.history import Box, LayerHistory, unique
 from napari_psalm.core.image_planes import ImagePlane
+from napari_psalm.core.object_colours import object_colormap
+from napari_psalm.core.object_facts import COLUMNS, FoundObject, Origin
+from napari_psalm.core.object_index import ObjectIndex
+from napari_psalm.core.object_origins import Origins
+from psalm.cutouts import Cutout
 from psalm.errors import AnnotationError
 
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
-
-COLUMNS = ("index", "class", "score", "prompt", "task")
-"""Columns of `features`; `index` is the id in the layer, which napari's status bar looks up."""
-
-_SHADES = 5
-_COUNT_LIMIT = 2**27
-
-
-@dataclass(frozen=True)
-class FoundObject:
-    """What the features say of an object: its class, score, what it answers in words, and the task."""
-
-    category: str
-    score: float
-    prompt: str
-    task: str
-
-    def row(self, label_id: int) -> dict[str, Any]:
-        """A row of features."""
-        values = (label_id, self.category, round(self.score, 3), self.prompt, self.task)
-        return dict(zip(COLUMNS, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -58,21 +43,18 @@ class Painted:
         return len(self.ids) - self.added
 
 
-@dataclass(frozen=True)
-class _Anchor:
-    """A pixel that an object was given, and the plane to search when the pixel has changed hands."""
-
-    pixel: tuple[int, ...]
-    plane: tuple[int | slice, ...]
-
-
 class AnnotationLayer:
-    """Paints objects into a Labels layer through napari's history and keeps its features in step with undo.
+    """Objects in a Labels layer; every write is one step of the layer's own undo history.
+
+    The table of objects follows from the pixels alone: an id stands for the same facts for ever, and other facts are
+    another id. So napari's undo and redo bring pixels and table back together, whoever calls them.
 
     Parameters
     ----------
     layer : napari.layers.Labels
         The layer; its features are taken over.
+    objects : mapping of int to FoundObject, optional
+        What is known of the layer's ids; read from its features when not given.
 
     Raises
     ------
@@ -80,25 +62,69 @@ class AnnotationLayer:
         When the layer's array cannot be edited in memory.
     """
 
-    def __init__(self, layer: Labels) -> None:
+    changed = Signal(object)
+    """Ids of the objects that came, went, or have other pixels now."""
+
+    def __init__(self, layer: Labels, objects: Mapping[int, FoundObject] | None = None) -> None:
         if not isinstance(layer.data, np.ndarray):
             raise AnnotationError(f"{layer.name!r} is not held in memory: choose 'New layer' for the result.")
         self.layer = layer
         self.answered: dict[bytes, int] = {}
         """Which object answers a prompt, by the prompt's key."""
-        self._rows: dict[int, dict[str, Any]] = {}
-        self._anchors: dict[int, _Anchor] = {}
+        self.next_category = NO_CATEGORY
+        """The class of what is painted on empty ground."""
+        self.protection = ""
+        """Why the objects may not be changed by us; empty when they may."""
+        self.categories: CategoryTable | None = None
+        self.below: Mapping[int, Cutout] = {}
+        """What of an object lies below others, in a plane; it comes to light when they are deleted."""
+        self.index = ObjectIndex(layer.data)
+        self._facts: dict[int, FoundObject] = dict(objects or {})
+        self._extra: dict[int, dict[str, Any]] = {}
+        self._origins = Origins()
         self._remember()
-        layer.events.set_data.connect(self._follow_history)
+        self._welcome(self.index.ids)
+        self._history = LayerHistory(layer)
+        self._history.changed.connect(self._follow)
+        if objects is not None:
+            self._show()
 
     def close(self) -> None:
         """Stop following the layer."""
-        self.layer.events.set_data.disconnect(self._follow_history)
+        self._history.close()
 
     @property
     def table(self) -> pd.DataFrame:
         """The features of the objects that are there."""
         return self.layer.features
+
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the objects that are there, in order."""
+        return self.index.ids
+
+    def facts(self, label_id: int) -> FoundObject:
+        """What is known of an object.
+
+        Raises
+        ------
+        AnnotationError
+            When there is no such object.
+        """
+        if label_id not in self.index:
+            raise AnnotationError(
+                f"{self.layer.name!r} has no object {label_id}: pick one in the table, or with the colour picker (L)."
+            )
+        return self._facts[label_id]
+
+    def origin(self, label_id: int) -> Origin:
+        """Who made an object as it is now."""
+        origin = self._facts[label_id].origin
+        return "both" if origin == "model" and self._origins.edits(label_id) else origin
+
+    def edited_pixels(self, label_id: int) -> int:
+        """How many pixels of an object were changed by hand since a model, or nobody, made it."""
+        return self._facts[label_id].edited_pixels + self._origins.edits(label_id)
 
     def fits(self, plane: ImagePlane) -> bool:
         """Whether the layer has the grid of this plane's image."""
@@ -106,12 +132,12 @@ class AnnotationLayer:
 
     def holds(self, label_id: int, plane: ImagePlane) -> bool:
         """Whether an object has pixels on this plane."""
-        return bool((plane.cut(self.layer.data) == label_id).any())
+        return label_id in self.index and bool((plane.cut(self.layer.data) == label_id).any())
 
     def ids_of_task(self, task: str, plane: ImagePlane) -> set[int]:
         """Ids on this plane that were predicted for a task."""
-        here = np.unique(plane.cut(self.layer.data)).tolist()
-        return {label_id for label_id in here if self._rows.get(label_id, {}).get("task") == task}
+        here = unique(plane.cut(self.layer.data))
+        return {label_id for label_id in here if label_id and self._facts[label_id].task == task}
 
     def paint(
         self, plane: ImagePlane, labels: NDArray[Any], objects: Sequence[FoundObject], replaced: Iterable[int] = ()
@@ -135,8 +161,9 @@ class AnnotationLayer:
         Raises
         ------
         AnnotationError
-            When the ids do not fit the layer's type.
+            When the objects are protected, or the ids do not fit the layer's type.
         """
+        self.check_protection()
         self._remember()
         old = plane.cut(self.layer.data)
         new = old.copy()
@@ -145,95 +172,153 @@ class AnnotationLayer:
         free = np.bincount(labels[new == 0], minlength=len(objects) + 1)[1:]
         wanted = (free > 0) & (free >= total / 2)
         ids = np.zeros(len(objects) + 1, dtype=np.int64)
-        ids[1:][wanted] = self._next_id() + np.arange(wanted.sum())
-        self._check_type(int(ids.max()))
+        ids[1:][wanted] = self.new_ids(int(wanted.sum()))
         painted = ids.astype(new.dtype)[labels]
         np.copyto(new, painted, where=(painted > 0) & (new == 0))
-        for found, label_id in zip(objects, ids[1:].tolist(), strict=True):
-            if label_id:
-                self._rows[label_id] = found.row(label_id)
-        self._write(plane, old, new)
+        facts = {label_id: found for found, label_id in zip(objects, ids[1:].tolist(), strict=True) if label_id}
+        changed = np.nonzero(old != new)
+        self.write(plane.indices(*changed), new[changed], facts)
         return Painted(tuple(ids[1:].tolist()))
 
-    def set_category(self, label_id: int, name: str) -> None:
-        """Give an object a class.
+    def write(
+        self, index: tuple[NDArray[np.int64], ...], values: NDArray[Any], facts: Mapping[int, FoundObject]
+    ) -> None:
+        """Give pixels other ids, as one step of the layer's undo history.
+
+        Parameters
+        ----------
+        index : tuple of (N,) arrays of int
+            The pixels, an array per axis of the layer.
+        values : (N,) array of int
+            Their new ids.
+        facts : mapping of int to FoundObject
+            What is known of ids that are new.
 
         Raises
         ------
         AnnotationError
-            When there is no such object.
+            When the objects are protected.
         """
-        self._remember()
-        if label_id == 0 or not (self.layer.data == label_id).any():
+        self.check_protection()
+        self._facts.update(facts)
+        if len(values):
+            with self.layer.block_history():
+                self.layer.data_setitem(index, values.astype(self.layer.data.dtype, copy=False))
+        elif facts:
+            self._show()
+
+    def take_outline(self, label_id: int, from_id: int) -> None:
+        """Let a new id count edits from where another one does: the object is the same, its facts are not."""
+        self._origins.take(label_id, from_id)
+
+    def new_ids(self, count: int) -> NDArray[np.int64]:
+        """Ids that were never used in this layer.
+
+        Raises
+        ------
+        AnnotationError
+            When the layer's type cannot hold them.
+        """
+        first = max([0, *self.index.ids[-1:], *self._facts]) + 1
+        limit = np.iinfo(self.layer.data.dtype).max
+        if first + count - 1 > limit:
             raise AnnotationError(
-                f"{self.layer.name!r} has no object {label_id}: pick one with the colour picker of the layer controls."
+                f"{self.layer.name!r} holds at most {limit} objects: choose 'New layer' for the result."
             )
-        by_hand = FoundObject(name, 1.0, "by hand", "by hand").row(label_id)
-        self._rows[label_id] = {**by_hand, **self._rows.get(label_id, {}), "class": name}
-        self._show()
+        return first + np.arange(count)
+
+    def check_protection(self) -> None:
+        """Raise `AnnotationError` when the objects may not be changed by us."""
+        if self.protection:
+            raise AnnotationError(self.protection)
+
+    def set_category(self, label_id: int, name: str) -> int:
+        """Give an object a class; returns its new id.
+
+        Raises
+        ------
+        AnnotationError
+            When there is no such object, or it is protected.
+        """
+        from napari_psalm.core.object_edits import set_category
+
+        return set_category(self, [label_id], name)[0]
 
     def note(self, **facts: Any) -> None:
         """Keep facts about the whole layer in its metadata, which napari hands to writers."""
         self.layer.metadata["psalm"] = {**self.layer.metadata.get("psalm", {}), **facts}
 
     def recolour(self, table: CategoryTable) -> None:
-        """Colour objects by class: one hue per class, a few shades of it so that neighbours can be told apart."""
-        from napari.utils import DirectLabelColormap
+        """Colour objects by class."""
+        self.categories = table
+        self.layer.colormap = object_colormap(self._facts, table)
 
-        colours: dict[int | None, Any] = {None: (*colour_of(0), 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
-        for label_id, row in self._rows.items():
-            colours[label_id] = _shade(colour_of(table.id_of(str(row.get("class", "")))), label_id)
-        self.layer.colormap = DirectLabelColormap(color_dict=colours)
+    def look_again(self) -> None:
+        """Measure everything anew, for changes that napari did not announce."""
+        self._history.settle()
+        self._follow(None, None)
 
-    def _write(self, plane: ImagePlane, old: NDArray[Any], new: NDArray[Any]) -> None:
-        changed = np.nonzero(old != new)
-        values, index = new[changed], plane.indices(*changed)
-        for label_id, first in _first_pixels(values):
-            self._anchors[label_id] = _Anchor(tuple(int(axis[first]) for axis in index), plane.slicer)
-        if len(values):
-            with self.layer.block_history():
-                self.layer.data_setitem(index, values)
+    def _follow(self, ids: frozenset[int] | None, box: Box | None) -> None:
+        """Keep up with strokes, writes, undo and redo."""
+        before = set(self.index.ids) if ids is None else set()
+        if ids is None or box is None:
+            if isinstance(self.layer.data, np.ndarray):
+                self.index = ObjectIndex(self.layer.data)
+            ids = frozenset(before.union(self.index.ids))
+        else:
+            self.index.look_again(ids, box)
+        if self._welcome(ids) and self.categories is not None:
+            self.recolour(self.categories)
         self._show()
+        self.changed.emit(ids)
 
-    def _next_id(self) -> int:
-        data = self.layer.data
-        seen = int(data.max()) if 0 < data.size <= _COUNT_LIMIT else int(self.layer.selected_label)
-        return max([seen, *self._rows]) + 1
+    def _welcome(self, ids: Iterable[int]) -> bool:
+        """Note what objects look like when they are first seen, and how far they are from it later.
 
-    def _check_type(self, top: int) -> None:
-        limit = np.iinfo(self.layer.data.dtype).max
-        if top > limit:
-            raise AnnotationError(
-                f"{self.layer.name!r} holds at most {limit} objects: choose 'New layer' for the result."
-            )
+        True when some were drawn by hand just now.
+        """
+        drawn = False
+        for label_id in ids:
+            if label_id not in self.index:
+                continue
+            if label_id not in self._facts:
+                self._facts[label_id], drawn = FoundObject.by_hand(self.next_category), True
+            if self._facts[label_id].origin == "hand":
+                continue
+            self._origins.look(label_id, self.index, self.below.get(label_id))
+        return drawn
 
     def _remember(self) -> None:
         """Take over rows that the user or another plugin put into the features table."""
         table = self.layer.features
-        if "index" in table:
-            for row in table.to_dict("records"):
-                self._rows[int(row["index"])] = {str(key): value for key, value in row.items()}
-
-    def _present(self, label_id: int) -> bool:
-        anchor = self._anchors.get(label_id)
-        if anchor is None or self.layer.data[anchor.pixel] == label_id:
-            return True
-        return bool((self.layer.data[anchor.plane] == label_id).any())
+        if "index" not in table:
+            return
+        ours = set(COLUMNS)
+        for row in table.to_dict("records"):
+            label_id = int(row["index"])
+            self._facts.setdefault(label_id, FoundObject.from_row(row))
+            extra = {str(key): value for key, value in row.items() if key not in ours}
+            if extra:
+                self._extra[label_id] = extra
 
     def _show(self) -> None:
         """Write the rows of the objects that are there."""
         import pandas as pd
 
-        rows = [row for label_id, row in sorted(self._rows.items()) if self._present(label_id)]
-        self.layer.features = pd.DataFrame(rows, columns=None if rows else list(COLUMNS))
-
-    def _follow_history(self) -> None:
-        """After undo and redo, which only tell that pixels changed, show the rows of what is there now."""
-        table = self.layer.features
-        shown = set(table["index"].tolist()) if "index" in table else set()
-        if any((label_id in shown) != self._present(label_id) for label_id in self._rows):
-            self._remember()
-            self._show()
+        ids = self.index.ids
+        facts = [self._facts[label_id] for label_id in ids]
+        columns: dict[str, list[Any]] = {
+            "index": ids,
+            "class": [found.category for found in facts],
+            "score": [round(found.score, 3) for found in facts],
+            "prompt": [found.prompt for found in facts],
+            "task": [found.task for found in facts],
+            "origin": [self.origin(label_id) for label_id in ids],
+            "area": [self.index.area(label_id) for label_id in ids],
+        }
+        for name in sorted({key for row in self._extra.values() for key in row}):
+            columns[name] = [self._extra.get(label_id, {}).get(name) for label_id in ids]
+        self.layer.features = pd.DataFrame(columns)
 
 
 def new_annotation_layer(viewer: ViewerModel, plane: ImagePlane) -> Labels:
@@ -253,23 +338,3 @@ def file_name_of(image: Image) -> str:
 
     path = image.source.path
     return Path(path).name if path else f"{image.name}.png"
-
-
-def _first_pixels(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Each id among new values, which are consecutive ids or 0, and where it comes first; no sort of many pixels."""
-    positions = np.flatnonzero(values)[::-1]
-    if len(positions) == 0:
-        return
-    ids = values[positions].astype(np.int64)
-    lowest = int(ids.min())
-    first = np.full(int(ids.max()) - lowest + 1, -1)
-    first[ids - lowest] = positions
-    for offset, position in enumerate(first.tolist()):
-        if position >= 0:
-            yield lowest + offset, position
-
-
-def _shade(colour: tuple[float, float, float], label_id: int) -> tuple[float, float, float, float]:
-    hue, saturation, value = colorsys.rgb_to_hsv(*colour)
-    step = (label_id * 2 % _SHADES) / (_SHADES - 1)
-    return (*colorsys.hsv_to_rgb(hue, saturation * (1.25 - 0.65 * step), value * (0.72 + 0.28 * step)), 1.0)

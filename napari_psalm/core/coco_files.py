@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
 from psalm.annotations import Annotations
 from psalm.coco import ImageEntry, read_coco, write_coco
-from psalm.errors import AnnotationError
+from psalm.errors import AnnotationError, ImageError
+from psalm.images import read_image
 
 MOST_IMAGES = 50
 """Images of a COCO file that are opened as layers."""
@@ -90,6 +92,38 @@ def read_labels(path: Path | str) -> list[tuple[NDArray[np.uint32], dict[str, An
         attributes = {"name": Path(image.file_name).stem, "features": features, "metadata": metadata}
         layers.append((labels, attributes, "labels"))
     return layers
+
+
+def read_layers(path: Path | str) -> list[tuple[NDArray[Any], dict[str, Any], str]]:
+    """Read a COCO file as napari layers: each image that is found, and its objects above it.
+
+    Images are looked for beside the file and in a folder ``images`` there.
+
+    Raises
+    ------
+    AnnotationError
+        When the file is not valid COCO, or has more images than fit in a viewer.
+    """
+    layers: list[tuple[NDArray[Any], dict[str, Any], str]] = []
+    for labels, attributes, kind in read_labels(path):
+        pixels = _find_pixels(Path(path).parent, _file_name(attributes), labels.shape)
+        if pixels is not None:
+            rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
+            picture = {"name": attributes["name"], "rgb": rgb, "metadata": attributes["metadata"]}
+            layers.append((pixels, picture, "image"))
+            attributes = attributes | {"name": f"{attributes['name']} objects", "opacity": 0.6}
+        layers.append((labels, attributes, kind))
+    return layers
+
+
+def _find_pixels(folder: Path, name: Path, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """The image of this name near a COCO file; None when it is not there or has another size."""
+    for path in (folder / name, folder / "images" / name, folder / name.name, folder / "images" / name.name):
+        if path.is_file():
+            with suppress(ImageError):
+                pixels = read_image(path)
+                return pixels if pixels.shape[:2] == shape else None
+    return None
 
 
 def _entries(

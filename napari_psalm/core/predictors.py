@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from psalm.annotations import Annotations
+import psalm
+from napari_psalm.core.preferences import read_preferences
 from psalm.conditions import Condition, Task
+from psalm.errors import CheckpointError
+from psalm.proposals import MaskProposals
 
 _LOADED_LIBRARIES = Path("/proc/self/maps")
 
@@ -23,19 +28,52 @@ class Predictor(Protocol):
     @property
     def config(self) -> Any: ...
 
+    @property
+    def thresholds(self) -> Any: ...
+
     def set_image(self, image: NDArray[Any]) -> Any: ...
 
-    def predict(
-        self, condition: Condition, task: Task | None = None, score_threshold: float | None = None
-    ) -> Annotations: ...
+    def predict_proposals(self, condition: Condition, task: Task | None = None) -> MaskProposals: ...
 
 
 def load_predictor(name: str) -> Predictor:
-    """Load a model by name or folder; the first call imports torch."""
+    """Load a model by name or folder, as Preferences say; the first call imports torch.
+
+    Raises
+    ------
+    CheckpointError
+        When the model cannot be found or loaded, or the device of the preferences is not there.
+    """
     keep_triton_out()
+    from psalm.feature_store import FeatureStore
     from psalm.predictor import PSALMPredictor
 
-    return PSALMPredictor.from_pretrained(name)
+    wanted = read_preferences().model
+    store = FeatureStore(memory_bytes=wanted.cache_megabytes * 2**20)
+    _check_device(wanted.device)
+    return PSALMPredictor.from_pretrained(name, device=None if wanted.device == "auto" else wanted.device, store=store)
+
+
+def _check_device(device: str) -> None:
+    """Say it before torch does, whose words are for programmers."""
+    import torch
+
+    there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    if device in there and not there[device]():
+        raise CheckpointError(f"There is no {device} here: choose auto as Device in Preferences > Plugins > PSALM.")
+
+
+def known_names(name: str) -> tuple[str, ...]:
+    """The names that a model was trained on, where its makers say so; read without loading the model."""
+    folders = (Path(name), Path(psalm.__file__).parent / "weights" / name)
+    path = next((folder / "info.json" for folder in folders if (folder / "info.json").is_file()), None)
+    if path is None:
+        return ()
+    try:
+        names = json.loads(path.read_text(encoding="utf-8")).get("names", ())
+    except (OSError, ValueError, AttributeError):
+        return ()
+    return tuple(str(known) for known in names)
 
 
 def keep_triton_out(loaded_libraries: Path = _LOADED_LIBRARIES) -> bool:

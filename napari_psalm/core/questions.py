@@ -1,19 +1,22 @@
-"""What a user asks in the window, made definite: a plane of an image and a condition for the model."""
+"""What a user asks in the window, made definite: a part of an image and a condition for the model."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_psalm.core.annotation_layers import AnnotationLayer, FoundObject
+from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
 from napari_psalm.core.image_planes import ImagePlane, visible_plane
-from napari_psalm.core.prompt_layers import PromptLayers, read_regions
-from psalm.annotations import Annotations
+from napari_psalm.core.limits import ClassLimits
+from napari_psalm.core.preferences import ThresholdPreferences
+from napari_psalm.core.prompt_layers import Mark, PromptLayers, Region, read_prompts, read_regions
+from napari_psalm.core.views import reduced, visible_window
 from psalm.conditions import Condition, SentenceCondition, Task, VisualPriorCondition, check_task
 from psalm.errors import AnnotationError
 
@@ -42,10 +45,18 @@ class Request:
         The class of what a sentence or a prompt finds.
     result : napari.layers.Labels, optional
         Where the objects go; a new layer when not given.
-    score_threshold : float, optional
-        Least score of an object; the model's own when not given. A prompt always gets its object.
+    limits : ClassLimits, optional
+        Which proposals become objects; what suits the model, and Preferences, when not given.
+    preferred : ThresholdPreferences
+        What the user changed in Preferences.
     replace : bool
-        Take away what the same task found on this slice before.
+        Take away what the same task found here before.
+    in_view : bool
+        Show the model only what the canvas shows, instead of the whole plane.
+    preview : bool
+        Show the answer until it is accepted, instead of writing it at once.
+    refined : int
+        The object of `result` that is the prompt, and that the answer replaces; 0 for none.
     """
 
     image: Image | None
@@ -55,19 +66,55 @@ class Request:
     prompts: PromptLayers = field(default_factory=PromptLayers)
     category: str = NO_CATEGORY
     result: Labels | None = None
-    score_threshold: float | None = None
+    limits: ClassLimits | None = None
+    preferred: ThresholdPreferences = field(default_factory=ThresholdPreferences)
     replace: bool = False
+    in_view: bool = False
+    preview: bool = False
+    refined: int = 0
 
 
 @dataclass(frozen=True)
 class Question:
-    """A request made definite: the plane, and the condition for the model."""
+    """A request made definite.
+
+    Parameters
+    ----------
+    request : Request
+    plane : ImagePlane
+        Where the objects are written.
+    seen : ImagePlane
+        The same part of the image as the model is shown it; it may have fewer pixels.
+    condition : Condition
+        On the grid of `seen`.
+    regions : tuple of Region
+        The prompts, in the order of the condition.
+    exclusions : tuple of Mark
+        What must not belong to an object.
+    keys : tuple of bytes
+        Tell the regions from each other, and from those of other slices.
+    """
 
     request: Request
     plane: ImagePlane
+    seen: ImagePlane
     condition: Condition
-    names: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
+    exclusions: tuple[Mark, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def excluded(self) -> NDArray[np.bool_] | None:
+        """The exclusions as masks (E, H, W); None when there are none."""
+        return np.stack([mark.mask for mark in self.exclusions]) if self.exclusions else None
+
+    @property
+    def asked(self) -> Condition:
+        """What the model is asked: regions that are excluded are asked too, to know what is there."""
+        if not isinstance(self.condition, VisualPriorCondition) or not self.exclusions:
+            return self.condition
+        others = [VisualPriorCondition(mark.mask[None], (mark.kind,)) for mark in self.exclusions]
+        return VisualPriorCondition.concatenate([self.condition, *others])
 
 
 def ask(viewer: ViewerModel, request: Request, layer: AnnotationLayer | None) -> Question:
@@ -76,7 +123,7 @@ def ask(viewer: ViewerModel, request: Request, layer: AnnotationLayer | None) ->
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-        Knows which slice is shown.
+        Knows which slice, and which part of it, is shown.
     request : Request
         What is asked.
     layer : AnnotationLayer, optional
@@ -97,46 +144,44 @@ def ask(viewer: ViewerModel, request: Request, layer: AnnotationLayer | None) ->
             f"{layer.layer.name!r} has shape {layer.layer.data.shape}, the image {plane.stack_shape}: "
             "choose 'New layer' as the layer to write to."
         )
+    if request.in_view:
+        plane = visible_window(viewer, plane)
+    seen = reduced(plane)
+    if request.refined:
+        return _ask_for_object(request, plane, seen, layer)
     if request.task is Task.INTERACTIVE:
-        return _ask_for_prompts(request, plane, layer)
+        return _ask_for_prompts(request, plane, seen, layer)
     is_sentence = request.task in (Task.REFERRING, Task.GENERALISED_REFERRING)
     condition = SentenceCondition(request.sentence) if is_sentence else request.categories.condition()
     check_task(request.task, condition)
-    return Question(request, plane, condition)
+    return Question(request, plane, seen, condition, exclusions=read_prompts(request.prompts, seen).exclusions)
 
 
-def _ask_for_prompts(request: Request, plane: ImagePlane, layer: AnnotationLayer | None) -> Question:
+def _ask_for_prompts(request: Request, plane: ImagePlane, seen: ImagePlane, layer: AnnotationLayer | None) -> Question:
     """Ask for the prompts that have no object yet; for all when the old objects are replaced."""
-    regions = read_regions(request.prompts, plane)
-    keys = [_key(plane, region.condition) for region in regions]
+    prompts = read_regions(request.prompts, seen)
+    regions = {_key(seen, region.condition): region for region in prompts.regions}
     if layer is not None and not request.replace:
-        answered = {key for key, label_id in layer.answered.items() if layer.holds(label_id, plane)}
-        unanswered = [i for i, key in enumerate(keys) if key not in answered]
-        if not unanswered:
+        answered = {key for key, label_id in layer.answered.items() if key in regions and layer.holds(label_id, plane)}
+        regions = {key: region for key, region in regions.items() if key not in answered}
+        if not regions:
             raise AnnotationError("Every prompt has its object already: add a prompt, or undo the object.")
-        regions, keys = [regions[i] for i in unanswered], [keys[i] for i in unanswered]
-    condition = VisualPriorCondition.concatenate([region.condition for region in regions])
-    return Question(request, plane, condition, tuple(region.name for region in regions), tuple(keys))
+    condition = VisualPriorCondition.concatenate([region.condition for region in regions.values()])
+    return Question(request, plane, seen, condition, tuple(regions.values()), prompts.exclusions, tuple(regions))
 
 
-def answered_prompts(question: Question, found: Annotations) -> list[int]:
-    """Which prompt each object answers; the model leaves out a prompt for which every mask is empty."""
-    if not isinstance(question.condition, VisualPriorCondition):
-        return []
-    texts = [f"{kind} {i}" for i, kind in enumerate(question.condition.kinds, start=1)]
-    return [texts.index(prompt) for prompt in found.prompts]
-
-
-def describe(question: Question, found: Annotations, answers: list[int]) -> list[FoundObject]:
-    """Class, score and prompt of each object; what a sentence or prompt found has the class that the user chose."""
-    task = question.request.task
-    by_class = task in (Task.INSTANCE, Task.PANOPTIC, Task.SEMANTIC)
-    names = found.names if by_class else (question.request.category,) * len(found)
-    prompts = [question.names[i] for i in answers] or found.prompts
-    return [
-        FoundObject(name, float(score), prompt, task.value)
-        for name, score, prompt in zip(names, found.scores, prompts, strict=True)
-    ]
+def _ask_for_object(request: Request, plane: ImagePlane, seen: ImagePlane, layer: AnnotationLayer | None) -> Question:
+    """Ask with an object of the result as the prompt."""
+    mask = seen.sample(request.result) == request.refined if request.result is not None else None
+    if layer is None or mask is None or not mask.any():
+        raise AnnotationError(
+            f"There is no object {request.refined} here to refine: choose one in the table, or with the picker (L)."
+        )
+    mark = Mark(mask, "mask", f"object {request.refined}", (layer.layer, request.refined))
+    prompts = read_prompts(request.prompts, seen)
+    marks = (mark, *(drawn for region in prompts.regions for drawn in region.marks))
+    condition = VisualPriorCondition(np.logical_or.reduce([drawn.mask for drawn in marks])[None], ("mask",))
+    return Question(request, plane, seen, condition, (Region(condition, marks),), prompts.exclusions)
 
 
 def digest(array: NDArray[Any]) -> bytes:
@@ -144,6 +189,23 @@ def digest(array: NDArray[Any]) -> bytes:
     hashed = hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8).data, digest_size=16)
     hashed.update(f"{array.shape}{array.dtype}".encode())
     return hashed.digest()
+
+
+def in_words(question: Question, parts: Sequence[int]) -> list[str]:
+    """What objects answer, given by the part of the question."""
+    if question.regions:
+        return [question.regions[part].name for part in parts]
+    if isinstance(question.condition, SentenceCondition):
+        return [question.condition.text for _ in parts]
+    return [class_of(question, part) for part in parts]
+
+
+def class_of(question: Question, part: int) -> str:
+    """The class of what answers a part of the question."""
+    request = question.request
+    if request.task in (Task.INSTANCE, Task.PANOPTIC, Task.SEMANTIC):
+        return request.categories.names[part]
+    return request.category
 
 
 def _key(plane: ImagePlane, condition: VisualPriorCondition) -> bytes:

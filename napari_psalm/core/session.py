@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_psalm.core.annotation_layers import AnnotationLayer, Painted, new_annotation_layer
+from napari_psalm.core.annotation_layers import AnnotationLayer
+from napari_psalm.core.answering import Answer, Answerer
 from napari_psalm.core.category_table import CategoryTable
-from napari_psalm.core.image_planes import ImagePlane
+from napari_psalm.core.image_planes import visible_plane
+from napari_psalm.core.limits import ClassLimits
 from napari_psalm.core.predictors import Predictor, load_predictor
-from napari_psalm.core.questions import Question, Request, answered_prompts, ask, describe, digest
-from napari_psalm.core.runner import Job, Post, Runner
-from psalm.annotations import Annotations
+from napari_psalm.core.preview import Preview
+from napari_psalm.core.prompt_layers import read_prompts
+from napari_psalm.core.prompt_marks import PromptMarks
+from napari_psalm.core.questions import Question, Request, ask
+from napari_psalm.core.results import Results, count
+from napari_psalm.core.runner import Post, Runner
+from napari_psalm.core.views import reduced
 from psalm.conditions import Task
 from psalm.errors import AnnotationError, PSALMError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
 
 LOGGER = logging.getLogger(__name__)
 Level = Literal["info", "good", "problem"]
@@ -47,6 +53,8 @@ class AnnotationSession:
     """Text for the status line, and its level: info, good or problem."""
     busy = Signal(bool)
     """Whether a prediction is awaited."""
+    previewed = Signal(object)
+    """The `Preview` that is shown now, or None when it went."""
     painted = Signal(object, object)
     """The image, and the Labels layer that a prediction about it changed."""
 
@@ -54,54 +62,153 @@ class AnnotationSession:
         self.viewer = viewer
         self.runner = Runner(post)
         self.model_name = "psalm-tiny"
-        self.predictor: Predictor | None = None
-        self._load = load
-        self.loaded_name = ""
-        self._encoded = b""
-        self._layers: list[AnnotationLayer] = []
+        self.marks = PromptMarks()
+        self.preview: Preview | None = None
+        self._accept_next = False
+        self._answerer = Answerer(load)
+        self._results = Results(viewer)
+
+    @property
+    def predictor(self) -> Predictor | None:
+        """The model, once it is loaded."""
+        return self._answerer.predictor
+
+    @property
+    def loaded_name(self) -> str:
+        """The name under which the model was loaded."""
+        return self._answerer.loaded_name
 
     def segment(self, request: Request) -> None:
-        """Predict what is asked and paint it; returns at once. What cannot be asked is said in `status`."""
+        """Predict what is asked; returns at once. What cannot be asked is said in `status`."""
         try:
             layer = self.annotation_layer(request.result) if request.result is not None else None
+            if layer is not None:
+                layer.check_protection()
             question = ask(self.viewer, request, layer)
         except PSALMError as error:
             self.status.emit(str(error), "problem")
             return
+        self._accept_next = False
+        if self.preview is not None and self.preview.found and not _gives_way(self.preview.question, question):
+            labels = self._accept(self.preview)
+            if labels is None:
+                return
+            if request.result is None:
+                question = replace(question, request=replace(request, result=labels))
         self.busy.emit(True)
         self.runner.submit(
-            work=partial(self._answer, question),
+            work=partial(self._answerer.answer, question, self.model_name),
             done=partial(self._keep, question),
             failed=self._report,
             told=lambda step: self.status.emit(step, "info"),
         )
 
+    def follow_prompts(self, request: Request) -> None:
+        """Predict after a prompt was drawn, moved or taken away.
+
+        Without any prompt their preview goes. An exclusion alone asks again what the preview answers.
+        """
+        shown = self.preview.question.request if self.preview is not None else None
+        try:
+            # A glance at few pixels is enough to see whether there is one.
+            prompts = read_prompts(request.prompts, reduced(visible_plane(self.viewer, request.image), 64))
+        except PSALMError as error:
+            self.status.emit(str(error), "problem")
+            return
+        if prompts.regions:
+            request = replace(request, task=Task.INTERACTIVE)
+            if shown is not None and shown.refined:
+                request = replace(request, refined=shown.refined, category=shown.category)
+            self.segment(request)
+        elif shown is not None and (shown.task is not Task.INTERACTIVE or shown.refined):
+            self.segment(replace(shown, prompts=request.prompts))
+        elif shown is not None:
+            self._drop_preview()
+
     def cancel(self) -> None:
         """Give up the prediction that runs."""
+        self._accept_next = False
         if self.runner.cancel():
             self.busy.emit(False)
             self.status.emit("Cancelled.", "info")
 
+    def accept(self) -> Labels | None:
+        """Write what the preview shows, as one step of the undo history, and clear its prompts.
+
+        While an answer is awaited, it is that answer which is accepted, as soon as it is there.
+
+        Returns
+        -------
+        napari.layers.Labels or None
+            The layer that it was written to; None when it was not, and `status` says why.
+        """
+        if self.runner.busy:
+            self._accept_next = True
+            return None
+        if self.preview is None:
+            self.status.emit("There is no preview to accept: segment first.", "info")
+            return None
+        if not self.preview.found:
+            self.status.emit("The preview is empty: lower the score, or ask for something else.", "problem")
+            return None
+        return self._accept(self.preview)
+
+    def _accept(self, preview: Preview) -> Labels | None:
+        answer = replace(preview.answer, found=preview.found, labels=preview.labels, limits=preview.limits)
+        labels = self._write(preview.question, answer)
+        if labels is not None:
+            self._drop_preview()
+            self._clear_prompts(preview.question)
+        return labels
+
+    def reject(self) -> None:
+        """Take the preview away, with its prompts, and give up what runs."""
+        self._accept_next = False
+        if self.runner.cancel():
+            self.busy.emit(False)
+        preview = self.preview
+        self._drop_preview()
+        if preview is not None:
+            self._clear_prompts(preview.question)
+        self.status.emit("Rejected: nothing was written." if preview else "There is no preview to reject.", "info")
+
+    def next_object(self) -> None:
+        """Let the next prompts mark another object; those before are asked in the same pass."""
+        self.marks.next_object()
+
+    def set_limits(self, limits: ClassLimits) -> None:
+        """Decide anew which proposals of the preview are objects, without the model."""
+        if self.preview is not None:
+            self.preview.redraw(limits)
+            self.status.emit(_preview_summary(self.preview), "info")
+
     def close(self) -> None:
         """Give up what runs and let go of the layers."""
         self.runner.close()
-        for layer in self._layers:
-            layer.close()
-        self._layers.clear()
+        with suppress(RuntimeError):  # the window may be gone, and with it what listens to the layers
+            self._drop_preview()
+        self.marks.unfollow()
+        self._results.close()
 
     def annotation_layer(self, labels: Labels) -> AnnotationLayer:
-        """The record of objects that belongs to a Labels layer."""
-        for layer in self._layers:
-            if layer.layer == labels:
-                return layer
-        self._layers.append(AnnotationLayer(labels))
-        return self._layers[-1]
+        """The record of objects that belongs to a Labels layer.
 
-    def forget(self, labels: Labels) -> None:
-        """Let go of a layer that was removed."""
-        for layer in [layer for layer in self._layers if layer.layer == labels]:
-            layer.close()
-            self._layers.remove(layer)
+        Raises
+        ------
+        AnnotationError
+            When the layer cannot be edited.
+        """
+        return self._results.of(labels)
+
+    def adopt(self, layer: AnnotationLayer) -> None:
+        """Go on with the record of objects that somebody else made of a Labels layer."""
+        self._results.adopt(layer)
+
+    def forget(self, layer: Layer) -> None:
+        """Let go of a layer that was removed; a preview goes with its image."""
+        if self.preview is not None and layer in (self.preview.layer, self.preview.question.plane.layer):
+            self._drop_preview()
+        self._results.forget(layer)
 
     def export(
         self, labels: Labels | None, path: Path | str, categories: CategoryTable, overwrite: bool = False
@@ -121,60 +228,48 @@ class AnnotationSession:
             raise AnnotationError("There is no result to export: segment first, or choose a Labels layer as Result.")
         return write_labels(path, [(labels.data, labels.as_layer_data_tuple()[1])], categories, overwrite)
 
-    def _answer(self, question: Question, job: Job) -> tuple[Annotations, NDArray[np.uint32]]:
-        """Runs in the worker thread: touches no layer, only arrays."""
-        if self.predictor is None or self.loaded_name != self.model_name:
-            job.step(f"Loading the model {Path(self.model_name).name} (first use only) …")
-            name, self._encoded = self.model_name, b""
-            self.predictor = self._load(name)
-            self.loaded_name = name
-        job.step("Reading the image …")
-        pixels = question.plane.read()
-        key = digest(pixels)
-        if key != self._encoded:
-            job.step("Looking at the image …")
-            self._encoded = b""
-            self.predictor.set_image(pixels)
-            self._encoded = key
-        job.step("Finding objects …")
-        threshold = None if question.request.task is Task.INTERACTIVE else question.request.score_threshold
-        found = self.predictor.predict(question.condition, question.request.task, score_threshold=threshold)
-        return found, found.to_labels()
-
-    def _keep(self, question: Question, answer: tuple[Annotations, NDArray[np.uint32]]) -> None:
-        """Paint the answer; the window may have changed since the question was asked."""
+    def _keep(self, question: Question, answer: Answer) -> None:
+        """Show or write the answer; the window may have changed since the question was asked."""
         self.busy.emit(False)
-        request, plane = question.request, question.plane
-        if plane.layer not in self.viewer.layers:
+        if question.plane.layer not in self.viewer.layers:
             self.status.emit("The image was removed meanwhile: the result was dropped.", "problem")
             return
+        if not question.request.preview:
+            self._write(question, answer)
+            return
+        self._drop_preview()
+        self.preview = Preview(self.viewer, question, answer)
+        self.previewed.emit(self.preview)
+        level: Level = "problem" if answer.warning or not answer.found else "info"
+        self.status.emit(f"{_preview_summary(self.preview)} {answer.warning}".strip(), level)
+        if self._accept_next:
+            self._accept_next = False
+            self.accept()
+
+    def _write(self, question: Question, answer: Answer) -> Labels | None:
+        """Write objects into the result layer; what is wrong is said in `status`."""
         try:
-            layer = self._result_layer(request, plane)
-            found, pixels = answer
-            answers = answered_prompts(question, found)
-            objects = describe(question, found, answers)
-            replaced = layer.ids_of_task(request.task.value, plane) if request.replace else set()
-            painted = layer.paint(plane, pixels, objects, replaced)
-            layer.recolour(request.categories)
+            written = self._results.write(question, answer)
         except PSALMError as error:
             self.status.emit(str(error), "problem")
-            return
-        layer.answered.update({question.keys[i]: n for i, n in zip(answers, painted.ids, strict=False) if n})
-        layer.note(categories=request.categories.to_records())
-        self.painted.emit(plane.layer, layer.layer)
-        self.status.emit(*_summary(painted, request, len(replaced)))
+            return None
+        self.painted.emit(question.plane.layer, written.labels)
+        warning = "" if question.request.preview else answer.warning
+        self.status.emit(f"{written.text} {warning}".strip(), "problem" if warning else written.level)
+        return written.labels
 
-    def _result_layer(self, request: Request, plane: ImagePlane) -> AnnotationLayer:
-        if request.result is not None and request.result in self.viewer.layers:
-            return self.annotation_layer(request.result)
-        active = self.viewer.layers.selection.active
-        labels = new_annotation_layer(self.viewer, plane)
-        prompts = (request.prompts.points, request.prompts.shapes, request.prompts.labels)
-        drawing = active is not None and active in prompts
-        self.viewer.layers.selection.active = active if drawing else labels
-        return self.annotation_layer(labels)
+    def _drop_preview(self) -> None:
+        preview, self.preview = self.preview, None
+        if preview is not None:
+            preview.remove()
+            self.previewed.emit(None)
+
+    def _clear_prompts(self, question: Question) -> None:
+        marks = [mark for region in question.regions for mark in region.marks] + list(question.exclusions)
+        self.marks.clear(mark.source for mark in marks)
 
     def _report(self, error: Exception) -> None:
+        self._accept_next = False
         self.busy.emit(False)
         if isinstance(error, PSALMError):
             self.status.emit(str(error), "problem")
@@ -184,13 +279,20 @@ class AnnotationSession:
         self.status.emit(f"The prediction failed ({what}). The terminal has details.", "problem")
 
 
-def _summary(painted: Painted, request: Request, replaced: int) -> tuple[str, Level]:
-    if not painted.ids:
-        lower = " or lower the score" if request.score_threshold else ""
-        return f"Nothing found: try other words{lower}.", "problem"
-    if not painted.added and not replaced:
-        return "What was found is there already. To redo it, set Earlier objects to Replace.", "info"
-    text = f"{painted.added} object{'' if painted.added == 1 else 's'} added"
-    text += f", {replaced} replaced" if replaced else ""
-    text += f", {painted.covered} already there" if painted.covered else ""
-    return f"{text}.", "good"
+def _gives_way(shown: Question, new: Question) -> bool:
+    """Whether a preview may be replaced by the answer to another question; else it is accepted first.
+
+    Another answer to the same kind of question about the same place takes its place. Prompts are asked again with
+    those that came, so they may be looked at in another view.
+    """
+    same_kind = shown.request.task is new.request.task and shown.request.refined == new.request.refined
+    same_slice = shown.plane.layer is new.plane.layer and shown.plane.source is new.plane.source
+    same_slice = same_slice and replace(shown.plane, window=None).slicer == replace(new.plane, window=None).slicer
+    return same_kind and same_slice and (shown.plane.window == new.plane.window or bool(new.regions))
+
+
+def _preview_summary(preview: Preview) -> str:
+    if preview.found:
+        return f"{count(len(preview.found))} in the preview: accept or reject."
+    by_prompt = preview.question.request.task is Task.INTERACTIVE
+    return f"Nothing found: {'move the prompt' if by_prompt else 'try other words'} or lower the score."

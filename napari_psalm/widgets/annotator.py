@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_psalm.core.bindings import bind_keys
+from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
-from napari_psalm.core.predictors import Predictor, load_predictor
+from napari_psalm.core.predictors import Predictor, known_names, load_predictor
+from napari_psalm.core.preferences import read_preferences
+from napari_psalm.core.preview import Preview
 from napari_psalm.core.questions import Request
 from napari_psalm.core.session import AnnotationSession
 from napari_psalm.widgets.layer_combo import LayerCombo
 from napari_psalm.widgets.object_panel import ObjectPanel
-from napari_psalm.widgets.parts import SPACE, WindowThread, column, group
+from napari_psalm.widgets.parts import SPACE, Choice, WindowThread, column, group
+from napari_psalm.widgets.preview_panel import PreviewPanel
 from napari_psalm.widgets.question_panel import QuestionPanel
 from napari_psalm.widgets.result_panel import ResultPanel
 from napari_psalm.widgets.run_panel import ModelLine, RunPanel
+from napari_psalm.widgets.workplace import Workplace
+from psalm.conditions import Task
 from psalm.errors import PSALMError
 
 if TYPE_CHECKING:
@@ -44,14 +50,31 @@ class AnnotatorWidget(QWidget):
         from napari.layers import Image
 
         self.viewer = napari_viewer
-        self._window_thread = WindowThread()
-        self.session = AnnotationSession(napari_viewer, self._window_thread.post, load)
+        self.window_thread = WindowThread()
+        self.session = AnnotationSession(napari_viewer, self.window_thread.post, load)
+        self.session.model_name = read_preferences().model.name
         self.image = LayerCombo(napari_viewer, Image, "no image")
         self.image.setToolTip("The image to segment; of a stack, the slice that is shown")
-        self.question = QuestionPanel(napari_viewer, lambda: self.image.layer, self.segment, self._problem)
+        self.look_at = Choice(
+            ("Whole image", "View"),
+            (
+                "The model sees the whole image, or the whole slice",
+                "The model sees what the canvas shows, so that small objects get more of its pixels: zoom in first",
+            ),
+        )
+        self.question = QuestionPanel(
+            napari_viewer,
+            lambda: self.image.layer,
+            self.session.marks,
+            self.segment,
+            self._prompts_drawn,
+            self._problem,
+        )
+        self.preview = PreviewPanel()
+        self.preview.show_keys(read_preferences().keys)
         self.result = ResultPanel(napari_viewer)
         self.run = RunPanel()
-        self.objects = ObjectPanel()
+        self.objects = ObjectPanel(napari_viewer, lambda: self.image.layer, self.run.status.say)
         self.model = ModelLine()
         self._results: list[tuple[Image, Labels]] = []
         self._closed = False
@@ -60,6 +83,7 @@ class AnnotatorWidget(QWidget):
         self._take_theme()
         self._new_image()
         self._show_model()
+        self.workplace = Workplace(self)
 
     def request(self) -> Request:
         """What the widget asks for now."""
@@ -71,14 +95,26 @@ class AnnotatorWidget(QWidget):
             prompts=self.question.prompts.layers,
             category=self.question.category.currentText() or NO_CATEGORY,
             result=self.result.layers.layer,
-            score_threshold=self.result.score_threshold,
+            limits=self.preview.limits.chosen(self.question.task),
+            preferred=read_preferences().thresholds,
             replace=self.result.replace,
+            in_view=self.look_at.index == 1,
+            preview=self.preview.first.isChecked(),
         )
 
     def segment(self) -> None:
         """Predict; the same as the button and the key G."""
         if not self._closed:
             self.session.segment(self.request())
+
+    def refine(self) -> None:
+        """Ask for the selected object of the result anew, with itself and the drawn prompts as the prompt."""
+        ids, layer = self.objects.ids, self.objects.layer
+        if layer is None or not ids:
+            self._problem("There is no object to refine: choose one in the table, or with the colour picker (L).")
+        elif not self._closed:
+            own = layer.facts(ids[0]).category
+            self.session.segment(replace(self.request(), task=Task.INTERACTIVE, refined=ids[0], category=own))
 
     def export_to(self, path: Path | str, overwrite: bool = False) -> None:
         """Write the result layer to a COCO file and say so."""
@@ -89,13 +125,20 @@ class AnnotatorWidget(QWidget):
         else:
             self.run.status.say(f"{count} objects written to {path}.", "good")
 
+    def show_result(self, image: Image, layer: AnnotationLayer) -> None:
+        """Go on with an image and its objects."""
+        self.session.adopt(layer)
+        self._results = [(other, known) for other, known in self._results if other != image] + [(image, layer.layer)]
+        self.image.choose(image)
+        self.result.layers.choose(layer.layer)
+
     def shut_down(self) -> None:
         """Give up what runs and let go of the viewer; called when the dock is closed."""
         if self._closed:
             return
         self._closed = True
+        self.workplace.close()
         self.session.close()
-        self._unbind()
         self.viewer.layers.events.removed.disconnect(self._forget)
         self.viewer.events.theme.disconnect(self._take_theme)
         for follower in (self.image, self.result.layers, self.question.prompts):
@@ -112,11 +155,13 @@ class AnnotatorWidget(QWidget):
         image = QFormLayout()
         image.setContentsMargins(0, 0, 0, 0)
         image.addRow("Image", self.image)
+        image.addRow("Look at", self.look_at)
         layout = column(
             image,
             group("Find", column(self.question)),
-            group("Result", column(self.result)),
             self.run,
+            group("Preview", column(self.preview)),
+            group("Result", column(self.result)),
             group("Objects", column(self.objects)),
             self.model,
         )
@@ -131,18 +176,27 @@ class AnnotatorWidget(QWidget):
         self.question.classes.changed.connect(self._new_classes)
         self.run.segment_wanted.connect(self.segment)
         self.run.cancel_wanted.connect(self.session.cancel)
-        self.objects.class_given.connect(self._set_class)
+        self.preview.accept_wanted.connect(self.session.accept)
+        self.preview.reject_wanted.connect(self.session.reject)
+        self.preview.limits.changed.connect(lambda: self.session.set_limits(self.preview.limits.limits))
+        self.session.previewed.connect(self._show_preview)
         self.objects.export_wanted.connect(self._choose_export)
-        self.objects.undo_wanted.connect(self._undo)
         self.model.change_wanted.connect(self._choose_model)
         self.session.status.connect(self.run.status.say)
         self.session.busy.connect(self._show_busy)
         self.session.painted.connect(self._show_painted)
         self.viewer.layers.events.removed.connect(self._forget)
         self.viewer.events.theme.connect(self._take_theme)
-        self._unbind = bind_keys(self.viewer, self.segment, self.question.ready_for_clicks)
         self.destroyed.connect(lambda _object=None: self.shut_down())
         self._new_classes()
+
+    def _prompts_drawn(self) -> None:
+        if not self._closed:
+            self.session.follow_prompts(self.request())
+
+    def _show_preview(self, preview: Preview | None) -> None:
+        self.preview.show_preview(preview)
+        self._show_model()
 
     def _problem(self, text: str) -> None:
         self.run.status.say(text, "problem")
@@ -165,8 +219,22 @@ class AnnotatorWidget(QWidget):
             self.run.status.say("Say what to find, then press Segment.")
 
     def _new_result(self) -> None:
-        self.objects.show_layer(self.result.layers.layer)
-        self._suggest_classes(self.result.layers.layer)
+        labels = self.result.layers.layer
+        self.objects.show_layer(self._objects_of(labels))
+        self._suggest_classes(labels)
+
+    def _objects_of(self, labels: Labels | None) -> AnnotationLayer | None:
+        """The objects of a Labels layer; None, with a word why, when it cannot be edited."""
+        if labels is None:
+            return None
+        try:
+            layer = self.session.annotation_layer(labels)
+        except PSALMError as error:
+            self._problem(str(error))
+            return None
+        layer.recolour(self.question.classes.table)
+        layer.next_category = self.question.category.currentText() or NO_CATEGORY
+        return layer
 
     def _suggest_classes(self, layer: Image | Labels | None) -> None:
         """Take over the class list that a sample or a COCO file came with, unless there is one."""
@@ -191,25 +259,11 @@ class AnnotatorWidget(QWidget):
         session = self.session
         if session.predictor is None or session.loaded_name != session.model_name:
             self.model.text.setText(f"{Path(session.model_name).name}, loads on first use")
-        else:
-            self.model.text.setText(f"{session.predictor.config.name} on {session.predictor.device}")
-
-    def _undo(self) -> None:
-        if self.result.layers.layer is not None:
-            self.result.layers.layer.undo()
-
-    def _set_class(self, label_id: int, name: str) -> None:
-        labels = self.result.layers.layer
-        if labels is None:
+            self.question.set_known_names(known_names(session.model_name))
             return
-        try:
-            layer = self.session.annotation_layer(labels)
-            layer.set_category(label_id, name)
-            layer.recolour(self.question.classes.table)
-        except PSALMError as error:
-            self._problem(str(error))
-        else:
-            self.run.status.say(f"Object {label_id} is a {name} now.", "good")
+        used, limit = session.preview.answer.tokens if session.preview is not None else (0, 0)
+        tokens = f", {used} of {limit} mask tokens used" if limit else ""
+        self.model.text.setText(f"{session.predictor.config.name} on {session.predictor.device}{tokens}")
 
     def _choose_export(self) -> None:
         labels = self.result.layers.layer

@@ -1,17 +1,20 @@
-"""The class list: a text field with one class per line, and a swatch of each class's colour."""
+"""The class list: a text field with one class per line, and a swatch with its colour and key in front of each."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QPainter, QPaintEvent, QResizeEvent
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel, QPlainTextEdit, QPushButton, QWidget
+from typing import Any
 
-from napari_psalm.core.category_table import FILE_KINDS, CategoryTable, colour_of
+from qtpy.QtCore import QPoint, Qt, Signal
+from qtpy.QtGui import QColor, QFocusEvent
+from qtpy.QtWidgets import QColorDialog, QComboBox, QFileDialog, QLabel, QMenu, QPushButton, QWidget
+
+from napari_psalm.core.category_table import FILE_KINDS, CategoryTable
+from napari_psalm.core.class_files import write_class_file
 from napari_psalm.widgets.parts import column, row
+from napari_psalm.widgets.swatch_editor import Swatch, SwatchEditor
 from psalm.conditions import Task
-from psalm.errors import ConditionError
+from psalm.errors import ConditionError, OutputError
 
-_MARGIN = 22
 _TASKS = (
     ("each object", Task.INSTANCE, "One mask per object: cells, coins, people"),
     ("everything", Task.PANOPTIC, "Objects and regions together; each pixel belongs to one of them at most"),
@@ -20,30 +23,38 @@ _TASKS = (
 
 
 class ClassList(QWidget):
-    """Edits a `CategoryTable` as text."""
+    """Edits a `CategoryTable` as text; colours and keys are chosen at the swatches."""
 
     changed = Signal()
+    """The classes are others; also in the middle of typing."""
+    edited = Signal()
+    """The list is finished for now: the cursor left it, or a file, colour or key was chosen."""
     problem = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
         self._table = CategoryTable()
-        self.editor = SwatchEditor()
-        self.editor.setPlaceholderText("coin\ncell\nsky (stuff)")
+        self.editor = _Editor()
+        self.editor.setPlaceholderText("coin\nnucleus / nuclei\nsky (stuff)")
         self.editor.setToolTip(
-            "What to look for: one class per line.\nWrite (stuff) after what cannot be counted, such as sky (stuff)."
+            "What to look for: one class per line.\n"
+            "Write (stuff) after what cannot be counted, and other names of a class after a slash: nucleus / nuclei.\n"
+            "Click a swatch for the colour and the key of a class."
         )
         self.editor.textChanged.connect(self._read)
+        self.editor.left.connect(self.edited)
+        self.editor.swatch_clicked.connect(self._offer)
         self.task = QComboBox()
         for i, (text, _, tooltip) in enumerate(_TASKS):
             self.task.addItem(text)
             self.task.setItemData(i, tooltip, Qt.ItemDataRole.ToolTipRole)
         self.task.setToolTip("What gets a mask: each object, everything at once, or the whole area of each class")
-        load = QPushButton("Load…")
+        load, save = QPushButton("Load…"), QPushButton("Save…")
         load.setToolTip("Read a class list from a text, CSV or JSON file, or the categories of a COCO file")
-        load.clicked.connect(self._choose_file)
-        layout = column(self.editor, row(QLabel("Mark"), self.task, load, stretch=(0, 1, 0)))
-        self.setLayout(layout)
+        load.clicked.connect(lambda _checked: self._choose_file())
+        save.setToolTip("Keep the class list as a file: JSON with ids, colours and keys, or plain text")
+        save.clicked.connect(lambda _checked: self._choose_target())
+        self.setLayout(column(self.editor, row(QLabel("Mark"), self.task, load, save, stretch=(0, 1, 0, 0))))
 
     @property
     def table(self) -> CategoryTable:
@@ -58,7 +69,10 @@ class ClassList(QWidget):
     def set_table(self, table: CategoryTable) -> None:
         """Show other categories."""
         self._table = table
-        self.editor.setPlainText(table.to_text())
+        if self.editor.toPlainText() == table.to_text():
+            self._draw()
+        else:
+            self.editor.setPlainText(table.to_text())
         self.changed.emit()
 
     def load(self, path: str) -> None:
@@ -67,11 +81,55 @@ class ClassList(QWidget):
             self.set_table(CategoryTable.from_file(path))
         except ConditionError as error:
             self.problem.emit(str(error))
+        else:
+            self.edited.emit()
+
+    def save(self, path: str) -> None:
+        """Write the list; what is wrong goes to `problem`."""
+        try:
+            write_class_file(path, self._table)
+        except OutputError as error:
+            self.problem.emit(str(error))
+
+    def restyle(self, name: str, **changes: Any) -> None:
+        """Give a class another colour or key; see `CategoryTable.styled`."""
+        self.set_table(self._table.styled(name, **changes))
+        self.edited.emit()
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load a class list", "", FILE_KINDS)
         if path:
             self.load(path)
+
+    def _choose_target(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save the class list", "classes.json", FILE_KINDS)
+        if path:
+            self.save(path)
+
+    def _offer(self, line: int, place: QPoint) -> None:
+        """A menu at a swatch: the colour, and the key."""
+        names = self._names_by_line()
+        name = names[line] if line < len(names) else ""
+        if not name:
+            return
+        menu = QMenu(self)
+        menu.addAction(f"Colour of {name}…", lambda: self._choose_colour(name))
+        keys = menu.addMenu("Key")
+        taken = {self._table.shortcut_of(other): other for other in self._table.names}
+        for digit in range(1, 10):
+            owner = taken.get(digit, "")
+            text = f"{digit}" + (f"   (now {owner})" if owner and owner != name else "")
+            action = keys.addAction(text, lambda digit=digit: self.restyle(name, shortcut=digit)) if keys else None
+            if action is not None:
+                action.setCheckable(True)
+                action.setChecked(owner == name)
+        menu.exec(place)
+
+    def _choose_colour(self, name: str) -> None:
+        colour = QColorDialog.getColor(QColor.fromRgbF(*self._table.colour_of(name)), self, f"Colour of {name}")
+        if colour.isValid():
+            red, green, blue, _ = colour.getRgbF()
+            self.restyle(name, colour=(float(red or 0), float(green or 0), float(blue or 0)))
 
     def _read(self) -> None:
         try:
@@ -79,68 +137,24 @@ class ClassList(QWidget):
         except ConditionError as error:
             self.problem.emit(str(error))
             return
-        self.editor.set_colours(
-            [colour_of(self._table.id_of(name)) if name else None for name in _names_by_line(self.editor.toPlainText())]
-        )
+        self._draw()
         self.changed.emit()
 
+    def _draw(self) -> None:
+        table = self._table
+        self.editor.set_swatches(
+            [Swatch(table.colour_of(name), table.shortcut_of(name)) if name else None for name in self._names_by_line()]
+        )
 
-def _names_by_line(text: str) -> list[str]:
-    """The first class of each line of the text, empty where a line has none."""
-    return [next(iter(CategoryTable.from_text(line).names), "") for line in text.split("\n")]
-
-
-class SwatchEditor(QPlainTextEdit):
-    """A text field with a coloured swatch in front of each line."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._colours: list[tuple[float, float, float] | None] = []
-        self._margin = _Margin(self)
-        self.setViewportMargins(_MARGIN, 0, 0, 0)
-        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.setTabChangesFocus(True)
-        self.setMinimumHeight(84)
-        self.setMaximumHeight(150)
-        self.updateRequest.connect(lambda _rect, _dy: self._margin.update())
-
-    def sizeHint(self) -> QSize:
-        """Room for five lines."""
-        return QSize(200, 112)
-
-    def set_colours(self, colours: list[tuple[float, float, float] | None]) -> None:
-        """One colour per line, None for no swatch."""
-        self._colours = colours
-        self._margin.update()
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Keep the margin as high as the field."""
-        super().resizeEvent(event)
-        area = self.contentsRect()
-        self._margin.setGeometry(QRect(area.left(), area.top(), _MARGIN, area.height()))
-
-    def paint_margin(self, painter: QPainter) -> None:
-        """Draw the swatches of the lines in view."""
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        block = self.firstVisibleBlock()
-        while block.isValid():
-            box = self.blockBoundingGeometry(block).translated(self.contentOffset())
-            number = block.blockNumber()
-            colour = self._colours[number] if number < len(self._colours) else None
-            if colour is not None:
-                painter.setBrush(QColor.fromRgbF(*colour))
-                middle = int(box.top()) + self.fontMetrics().height() // 2
-                painter.drawRoundedRect(QRect(7, middle - 4, 10, 10), 3, 3)
-            block = block.next()
+    def _names_by_line(self) -> list[str]:
+        """The first class of each line of the text, empty where a line has none."""
+        lines = self.editor.toPlainText().split("\n")
+        return [next(iter(CategoryTable.from_text(line).names), "") for line in lines]
 
 
-class _Margin(QWidget):
-    def __init__(self, editor: SwatchEditor) -> None:
-        super().__init__(editor)
-        self._editor = editor
+class _Editor(SwatchEditor):
+    left = Signal()
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        painter = QPainter(self)
-        self._editor.paint_margin(painter)
-        painter.end()
+    def focusOutEvent(self, event: QFocusEvent | None) -> None:
+        super().focusOutEvent(event)
+        self.left.emit()

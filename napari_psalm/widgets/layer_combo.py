@@ -68,10 +68,14 @@ class LayerCombo(QComboBox):
         if layer in self._layers:
             self.setCurrentIndex(self._layers.index(layer))
 
+    def _offers(self, layer: Layer) -> bool:
+        """Whether a layer is of the kind; the preview, which comes and goes, is no choice."""
+        return not layer.metadata.get("psalm", {}).get("preview") and isinstance(layer, self._kind)
+
     def _refresh(self, event: Any = None) -> None:
         before = self.layer
         old = [layer for layer in self._layers if layer is not None]
-        layers: list[Layer] = [layer for layer in reversed(self._viewer.layers) if isinstance(layer, self._kind)]
+        layers: list[Layer] = [layer for layer in reversed(self._viewer.layers) if self._offers(layer)]
         for layer in old:
             if layer not in layers:
                 layer.events.name.disconnect(self._rename)

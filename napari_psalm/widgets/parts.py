@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent, QPainter, QPixmap
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGroupBox,
@@ -88,6 +89,25 @@ class Choice(QWidget):
         button = self._group.button(index)
         if button is not None:
             button.setChecked(True)
+
+
+def is_for_canvas(event: QKeyEvent | None) -> bool:
+    """Whether a key pressed in a list is meant for the canvas: a list would look for rows that begin with it."""
+    return event is not None and bool(event.text()) and event.text().isprintable()
+
+
+def swatch(colour: Sequence[float], round: bool = False) -> QPixmap:
+    """A small square, or disc, of a colour (red, green, blue; 0 to 1)."""
+    picture = QPixmap(12, 12)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor.fromRgbF(*colour[:3]))
+    corner = 5 if round else 3
+    painter.drawRoundedRect(1, 1, 10, 10, corner, corner)
+    painter.end()
+    return picture
 
 
 def group(title: str, content: QLayout) -> QGroupBox:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QPushButton, QWidget
 
-from napari_psalm.core.bindings import segment_when_drawn
 from napari_psalm.core.image_planes import ImagePlane, visible_plane
 from napari_psalm.core.prompt_layers import Painted, PromptLayers
+from napari_psalm.core.prompt_marks import PromptMarks
+from napari_psalm.widgets.coalesced import Coalesced
 from napari_psalm.widgets.layer_combo import LayerCombo
-from napari_psalm.widgets.parts import SPACE, row
+from napari_psalm.widgets.parts import SPACE, Choice, row
 from psalm.errors import ImageError
 
 if TYPE_CHECKING:
@@ -20,8 +22,16 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
+_ASK_EVERY = 120  # milliseconds
+_EXCLUDE_TOOLTIP = (
+    "Mark what does not belong to the object. PSALM knows no negative prompts:\n"
+    "masks that cover the place are ranked lower, and the place itself, with the\n"
+    "object found there, is cut out of the mask. Clicks and shapes can exclude, paint cannot."
+)
+
+
 class PromptPanel(QWidget):
-    """Chooses points, shapes and painted labels.
+    """Chooses points, shapes and painted labels, and says what the next of them means.
 
     Parameters
     ----------
@@ -29,8 +39,10 @@ class PromptPanel(QWidget):
         The viewer.
     image : callable
         Gives the chosen image, on whose grid new layers are made.
-    segment : callable
-        Starts a prediction; used when a prompt is drawn and `live` is ticked.
+    marks : PromptMarks
+        Knows which object the next prompt marks.
+    drawn : callable
+        Called after prompts were drawn, moved or removed while `live` is ticked.
     problem : callable
         Receives what went wrong, in words.
     """
@@ -39,34 +51,53 @@ class PromptPanel(QWidget):
         self,
         viewer: ViewerModel,
         image: Callable[[], Image | None],
-        segment: Callable[[], None],
+        marks: PromptMarks,
+        drawn: Callable[[], None],
         problem: Callable[[str], None],
     ) -> None:
         super().__init__()
         from napari.layers import Labels, Points, Shapes
 
-        self._viewer, self._image, self._segment, self._problem = viewer, image, segment, problem
-        self._stop_live: list[Callable[[], None]] = []
+        self._viewer, self._image, self.marks, self._problem = viewer, image, marks, problem
+        self._ask = Coalesced(drawn, _ASK_EVERY, self)
         self.points = LayerCombo(viewer, Points, "none")
         self.shapes = LayerCombo(viewer, Shapes, "none")
         self.labels = LayerCombo(viewer, Labels, "none", takes_new=False)
         self.painted = QComboBox()
         self.painted.addItems(["as outlines", "as scribbles"])
         self.painted.setToolTip("Whether what you paint covers the object, or is a rough stroke on it")
-        self.live = QCheckBox("Segment after each click or shape")
+        self.add_buttons: dict[str, QPushButton] = {}
+        self.live = QCheckBox("Segment after each prompt")
         self.live.setChecked(True)
-        self.live.setToolTip("Predict at once when a point or shape is added; else press Segment")
+        self.live.setToolTip("Predict at once when a prompt is drawn, moved or removed; else press Segment")
+        self.grouping = Choice(
+            ("New object", "Same object"),
+            (
+                "Each click, shape or stroke marks an object of its own",
+                "Clicks, shapes and strokes mark one object together, until you press Next object",
+            ),
+        )
+        self.meaning = Choice(("Include", "Exclude"), ("Mark what belongs to the object", _EXCLUDE_TOOLTIP))
+        self.next = QPushButton("Next object")
+        self.next.setToolTip("The next prompts mark another object; all are found in one pass")
         self._lay_out()
-        for combo in (self.points, self.shapes, self.labels):
-            combo.layer_changed.connect(self._follow)
-        self.live.toggled.connect(self._follow)
+        self._connect()
         self._follow()
+        self._show_marks()
 
     @property
     def layers(self) -> PromptLayers:
         """The choice."""
         painted: Painted = "mask" if self.painted.currentIndex() == 0 else "scribble"
         return PromptLayers(self.points.layer, self.shapes.layer, self.labels.layer, painted)
+
+    def next_object(self) -> None:
+        """Let the next prompts mark another object."""
+        self.marks.next_object()
+
+    def toggle_exclusion(self) -> None:
+        """Let the next prompts exclude, or include again."""
+        self.marks.excluding = not self.marks.excluding
 
     def ready_for_clicks(self) -> None:
         """Choose the points layer, made when there is none, and let clicks on the canvas add points."""
@@ -83,7 +114,9 @@ class PromptPanel(QWidget):
 
         def make(plane: ImagePlane) -> Points:
             size = max(4, min(plane.shape) // 40)
-            return Points(np.empty((0, plane.ndim)), name="clicks", size=size, **style, **plane.placement())
+            layer = Points(np.empty((0, plane.ndim)), name="clicks", size=size, **style, **plane.placement())
+            self.marks.adopt(layer)
+            return layer
 
         self._add(self.points, "add", make)
 
@@ -95,7 +128,9 @@ class PromptPanel(QWidget):
 
         def make(plane: ImagePlane) -> Shapes:
             width = max(1, min(plane.shape) // 250)
-            return Shapes(None, ndim=plane.ndim, name="shapes", edge_width=width, **style, **plane.placement())
+            layer = Shapes(None, ndim=plane.ndim, name="shapes", edge_width=width, **style, **plane.placement())
+            self.marks.adopt(layer)
+            return layer
 
         self._add(self.shapes, "add_rectangle", make)
 
@@ -104,16 +139,20 @@ class PromptPanel(QWidget):
         from napari.layers import Labels
 
         def make(plane: ImagePlane) -> Labels:
-            data = np.zeros(plane.stack_shape, dtype=np.uint8)
-            return Labels(data, name="painted", opacity=0.5, **plane.placement())
+            data = np.zeros(plane.stack_shape, dtype=np.uint16)
+            layer = Labels(data, name="painted", opacity=0.5, **plane.placement())
+            layer.brush_size = max(2, min(plane.shape) // 60)
+            self.marks.adopt(layer)
+            return layer
 
         self._add(self.labels, "paint", make)
 
     def disconnect_layers(self) -> None:
         """Stop following the viewer."""
-        for stop in self._stop_live:
-            stop()
-        self._stop_live.clear()
+        self._ask.stop()
+        self.marks.unfollow()
+        self.marks.drawn.disconnect(self._on_drawn)
+        self.marks.changed.disconnect(self._show_marks)
         for combo in (self.points, self.shapes, self.labels):
             combo.disconnect_layers()
 
@@ -132,12 +171,34 @@ class PromptPanel(QWidget):
         self._viewer.layers.selection.active = layer
         layer.mode = mode
 
+    def _connect(self) -> None:
+        for combo in (self.points, self.shapes, self.labels):
+            combo.layer_changed.connect(self._follow)
+        self.grouping.changed.connect(self._group)
+        self.meaning.changed.connect(self._exclude)
+        self.next.clicked.connect(lambda _checked: self.next_object())
+        self.marks.drawn.connect(self._on_drawn)
+        self.marks.changed.connect(self._show_marks)
+
     def _follow(self, _change: Any = None) -> None:
-        for stop in self._stop_live:
-            stop()
         self._painted_row.setVisible(self.labels.layer is not None)
-        layers = [combo.layer for combo in (self.points, self.shapes) if combo.layer is not None]
-        self._stop_live = [segment_when_drawn(layer, self._segment) for layer in layers if self.live.isChecked()]
+        self.marks.follow(self.layers.chosen)
+
+    def _on_drawn(self) -> None:
+        if self.live.isChecked():
+            self._ask.call()
+
+    def _group(self, index: int) -> None:
+        self.marks.separate = index == 0
+        self.marks.next_object()
+
+    def _exclude(self, index: int) -> None:
+        self.marks.excluding = index == 1
+
+    def _show_marks(self) -> None:
+        with QSignalBlocker(self.meaning):
+            self.meaning.choose(int(self.marks.excluding))
+        self.next.setEnabled(not self.marks.separate)
 
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
@@ -150,7 +211,7 @@ class PromptPanel(QWidget):
             ("Labels", self.labels, self.add_labels, "Paint", "Add a Labels layer: each painted id marks one object"),
         )  # fmt: skip
         for i, (name, combo, add, verb, tooltip) in enumerate(entries):
-            button = QPushButton(verb)
+            button = self.add_buttons[name] = QPushButton(verb)
             button.setToolTip(tooltip)
             button.clicked.connect(lambda _checked=False, add=add: add())
             combo.setToolTip(f"The {name} layer that prompts are read from")
@@ -160,5 +221,10 @@ class PromptPanel(QWidget):
         self._painted_row = QWidget()
         self._painted_row.setLayout(row(QLabel("Painted"), self.painted, stretch=(0, 1)))
         grid.addWidget(self._painted_row, 3, 0, 1, 3)
-        grid.addWidget(self.live, 4, 0, 1, 3)
+        grid.addWidget(QLabel("Each is"), 4, 0)
+        grid.addWidget(self.grouping, 4, 1)
+        grid.addWidget(self.next, 4, 2)
+        grid.addWidget(QLabel("Marks"), 5, 0)
+        grid.addWidget(self.meaning, 5, 1, 1, 2)
+        grid.addWidget(self.live, 6, 0, 1, 3)
         grid.setColumnStretch(1, 1)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QWidget
 
 from napari_psalm.core.category_table import NO_CATEGORY
+from napari_psalm.core.prompt_marks import PromptMarks
 from napari_psalm.widgets.class_list import ClassList
-from napari_psalm.widgets.parts import Choice, column, row
+from napari_psalm.widgets.parts import Choice, StatusLine, column, row
 from napari_psalm.widgets.prompt_panel import PromptPanel
 from psalm.conditions import Task
 
@@ -29,8 +31,12 @@ class QuestionPanel(QWidget):
         The viewer.
     image : callable
         Gives the chosen image.
+    marks : PromptMarks
+        Knows which object the next prompt marks.
     segment : callable
         Starts a prediction.
+    drawn : callable
+        Called after prompts were drawn, moved or removed.
     problem : callable
         Receives what went wrong, in words.
     """
@@ -39,11 +45,13 @@ class QuestionPanel(QWidget):
         self,
         viewer: ViewerModel,
         image: Callable[[], Image | None],
+        marks: PromptMarks,
         segment: Callable[[], None],
+        drawn: Callable[[], None],
         problem: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self._segment = segment
+        self._drawn = drawn
         self.mode = Choice(
             ("Class list", "Sentence", "Prompts"),
             (
@@ -59,14 +67,16 @@ class QuestionPanel(QWidget):
         self.sentence.setClearButtonEnabled(True)
         self.several = QCheckBox("Several objects may be meant")
         self.several.setToolTip("The objects that fit are joined into one mask; otherwise the one best object is taken")
-        self.prompts = PromptPanel(viewer, image, self._segment_prompts, problem)
+        self.prompts = PromptPanel(viewer, image, marks, self._prompts_drawn, problem)
         self.category = QComboBox()
         self.category.setToolTip("The class that the object gets in the result and in the export")
         self._sentence_page, self._category_row = QWidget(), QWidget()
         self._sentence_page.setLayout(column(self.sentence, self.several))
         self._category_row.setLayout(row(QLabel("Class"), self.category, stretch=(0, 1)))
+        self._known: tuple[str, ...] = ()
+        self.warning = StatusLine()
         self._pages = (self.classes, self._sentence_page, self.prompts)
-        self.setLayout(column(self.mode, *self._pages, self._category_row))
+        self.setLayout(column(self.mode, *self._pages, self.warning, self._category_row))
         self.mode.changed.connect(lambda _index: self._show_mode())
         self.classes.changed.connect(self._new_classes)
         self.sentence.returnPressed.connect(segment)
@@ -83,19 +93,41 @@ class QuestionPanel(QWidget):
             return Task.INTERACTIVE
         return Task.GENERALISED_REFERRING if self.several.isChecked() else Task.REFERRING
 
+    def set_known_names(self, names: tuple[str, ...]) -> None:
+        """The names that the model was trained on; none where that is not known."""
+        self._known = names
+        self._warn()
+
     def ready_for_clicks(self) -> None:
         """Show the prompts, and let clicks on the canvas mark objects."""
         self.mode.choose(PROMPTS)
         self.prompts.ready_for_clicks()
 
-    def _segment_prompts(self) -> None:
-        self.mode.choose(PROMPTS)
-        self._segment()
+    def _prompts_drawn(self) -> None:
+        if not self.prompts.marks.excluding:
+            self.mode.choose(PROMPTS)
+        self._drawn()
+
+    def _warn(self) -> None:
+        """Say which names the model was never trained on, and which it knows."""
+        known = {name.lower() for name in self._known}
+        strange = [name for name in self.classes.table.names if known and name.lower() not in known]
+        self.warning.setVisible(bool(strange) and self.mode.index == CLASSES)
+        if not strange:
+            return
+        names = ", ".join(strange[:3]) + (" and more" if len(strange) > 3 else "")
+        near = [name for word in strange[:3] for name in get_close_matches(word.lower(), self._known, 2, 0.6)]
+        hint = f" It knows {', '.join(near)}." if near else ""
+        self.warning.say(
+            f"The model was not trained on {names}: it may find nothing, or the wrong thing.{hint}", "problem"
+        )
+        self.warning.setToolTip("It knows: " + ", ".join(self._known))
 
     def _show_mode(self) -> None:
         for i, page in enumerate(self._pages):
             page.setVisible(i == self.mode.index)
         self._category_row.setVisible(self.mode.index != CLASSES)
+        self._warn()
 
     def _new_classes(self) -> None:
         names = (*self.classes.table.names, NO_CATEGORY)
@@ -103,3 +135,4 @@ class QuestionPanel(QWidget):
         self.category.clear()
         self.category.addItems(names)
         self.category.setCurrentIndex(names.index(before) if before in names[:-1] else 0)
+        self._warn()

@@ -1,11 +1,11 @@
-"""Where objects go, how sure the model must be, and what happens to those that are there."""
+"""Where objects go, and what happens to those that are there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_psalm.widgets.layer_combo import LayerCombo
 from napari_psalm.widgets.parts import SPACE, Choice
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ResultPanel(QWidget):
-    """Chooses the Labels layer, the least score, and whether earlier objects stay.
+    """Chooses the Labels layer, and whether earlier objects stay.
 
     Parameters
     ----------
@@ -29,11 +29,6 @@ class ResultPanel(QWidget):
         super().__init__()
         from napari.layers import Labels
 
-        self.score = QDoubleSpinBox()
-        self.score.setRange(0, 1)
-        self.score.setSingleStep(0.05)
-        self.score.setSpecialValueText("automatic")
-        self.score.setToolTip("Leave out objects with a lower score; automatic takes what suits the model")
         self.layers = LayerCombo(viewer, Labels, "New layer", takes_new=False)
         self.layers.setToolTip("The Labels layer that objects are written to; paint in it to correct them")
         self.layers.layer_changed.connect(self.layer_changed)
@@ -48,14 +43,8 @@ class ResultPanel(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(SPACE)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Minimum score", self.score)
         form.addRow("Write to", self.layers)
         form.addRow("Earlier objects", self.existing)
-
-    @property
-    def score_threshold(self) -> float | None:
-        """None for what suits the model."""
-        return self.score.value() or None
 
     @property
     def replace(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,11 +18,23 @@ if TYPE_CHECKING:
 
 console = Console()
 
+
+class Precision(str, Enum):
+    """How exact the model's weights are in memory."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+
+
 ModelOption = Annotated[
     str, typer.Option(help="Name of a model that ships with psalm or was fetched, or a model folder.")
 ]
 DeviceOption = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the first GPU when there is one.", show_default=False)
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="Of the weights: bfloat16 needs half the memory, int8 is for a CPU without bfloat16.")
 ]
 
 
@@ -31,8 +44,8 @@ def show_error(message: str) -> None:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar; gives a function to call with (done, total, what is being done)."""
+def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar; gives a function to call with (done, total, what is being done). With a unit, it shows the rate."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -47,26 +60,40 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[item]}", markup=False),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=None, item="")
-        yield lambda done, total, item: progress.update(task, completed=done, total=total, item=item)
+    # Speed is that of the last minutes: batches and workers answer in bursts.
+    with Progress(*columns, console=console, speed_estimate_period=120) as progress:
+        task = progress.add_task(title, total=None, item="", rate="")
+
+        def show(done: int, total: int, item: str) -> None:
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+            rate = f"{speed:.2f} {unit}" if unit and speed else ""
+            progress.update(task, completed=done, total=total, item=item, rate=rate)
+
+        yield show
 
 
-def open_predictor(model: str, device: str | None) -> PSALMPredictor:
+def open_predictor(model: str, device: str | None, precision: Precision = Precision.FLOAT32) -> PSALMPredictor:
     """Load a model, with a word about it, for loading takes seconds."""
     with console.status(f"Loading {escape(model)} ..."):
         from psalm.predictor import PSALMPredictor
 
-        _check_device(device)
-        predictor = PSALMPredictor.from_pretrained(model, device=device)
+        check_device(device)
+        predictor = PSALMPredictor.from_pretrained(model, device=device, precision=precision.value)
     console.print(f"{escape(predictor.config.name)} on {predictor.device}", highlight=False)
     return predictor
 
 
-def _check_device(device: str | None) -> None:
+def check_device(device: str | None) -> None:
+    """Refuse a device that torch does not know or this machine does not have.
+
+    Raises
+    ------
+    ConfigError
+    """
     if device is None:
         return
     import torch

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from psalm import __version__
-from psalm.cli.console import DeviceOption, ModelOption, console, open_predictor
+from psalm.cli.console import DeviceOption, ModelOption, Precision, PrecisionOption, console, open_predictor
 
 if TYPE_CHECKING:
     from psalm.predictor import PSALMPredictor
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "timm", "transformers", "napari")
 
 
-def info(model: ModelOption = "psalm-tiny", device: DeviceOption = None) -> None:
+def info(
+    model: ModelOption = "psalm-tiny",
+    device: DeviceOption = None,
+    precision: PrecisionOption = Precision.FLOAT32,
+) -> None:
     """Say which model, device and versions are used, and what the model's limits are."""
     _show("Versions", {"psalm": __version__, "Python": platform.python_version()} | _versions())
-    predictor = open_predictor(model, device)
+    predictor = open_predictor(model, device, precision)
     _show("Model", _model(predictor))
     _show("Limits", _limits(predictor))
     names = predictor.info.get("names") or predictor.info.get("categories") or ()
@@ -46,11 +50,18 @@ def _model(predictor: PSALMPredictor) -> dict[str, str]:
     return {
         "name": config.name,
         "parameters": f"{sum(parameter.numel() for parameter in parameters) / 1e6:.1f} million",
-        "precision": str(parameters[0].dtype).removeprefix("torch."),
+        "precision": _precision(predictor),
         "device": str(predictor.device),
         "backbone": config.backbone,
         "mask generator": config.mask_generator,
     } | {key: str(predictor.info[key]) for key in ("version", "licence", "license") if key in predictor.info}
+
+
+def _precision(predictor: PSALMPredictor) -> str:
+    model = predictor.model
+    tensors = [*model.parameters(), *model.buffers()]
+    kinds = sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors if tensor.ndim > 1})
+    return f"{', '.join(kinds)} ({sum(tensor.nbytes for tensor in tensors) / 1e6:.0f} MB)"
 
 
 def _limits(predictor: PSALMPredictor) -> dict[str, str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from psalm.annotations import Category
+from psalm.coco.loading import load_json
 from psalm.coco.records import CocoAnnotation, CocoDataset, ImageEntry
 from psalm.coco.rle import check_segmentation
+from psalm.coco.values import as_number, as_text, shown
 from psalm.errors import AnnotationError
 
 
@@ -36,12 +37,7 @@ def read_coco(path: Path | str) -> CocoDataset:
 
 
 def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AnnotationError(f"{path} cannot be read ({error.strerror}): check the path.") from error
-    except ValueError as error:
-        raise AnnotationError(f"{path} is not a JSON file ({error}): give a COCO instances file.") from error
+    content = load_json(path)
     missing = [key for key in ("images", "annotations", "categories") if not _has_list(content, key)]
     if missing:
         raise AnnotationError(f"{path} has no list of {', '.join(missing)}: give a COCO instances file.")
@@ -65,7 +61,9 @@ def _unique(records: list[Any], what: str) -> list[Mapping[str, Any]]:
     seen: set[int] = set()
     for position, record in enumerate(records):
         if not isinstance(record, dict) or not _is_id(record.get("id")):
-            raise AnnotationError(f"Entry {position + 1} of the {what} list has no whole number as 'id': give it one.")
+            raise AnnotationError(
+                f"Entry {position + 1} of the {what} list has no whole number from 0 as 'id': give it one."
+            )
         if record["id"] in seen:
             raise AnnotationError(f"The {what} id {record['id']} occurs twice: ids must be unique.")
         seen.add(record["id"])
@@ -73,7 +71,11 @@ def _unique(records: list[Any], what: str) -> list[Mapping[str, Any]]:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
 
 
 def _get(record: Mapping[str, Any], key: str, what: str) -> Any:
@@ -84,8 +86,10 @@ def _get(record: Mapping[str, Any], key: str, what: str) -> Any:
 
 def _image(record: Mapping[str, Any]) -> ImageEntry:
     height, width = _get(record, "height", "image"), _get(record, "width", "image")
-    if not _is_id(height) or not _is_id(width):
-        raise AnnotationError(f"Image {record['id']} has size {height!r} x {width!r}: give whole numbers of pixels.")
+    if not _is_size(height) or not _is_size(width):
+        raise AnnotationError(
+            f"Image {record['id']} has size {shown(height)} x {shown(width)}: give whole numbers of pixels."
+        )
     return ImageEntry(
         record["id"],
         str(_get(record, "file_name", "image")),
@@ -101,19 +105,26 @@ def _image(record: Mapping[str, Any]) -> ImageEntry:
 def _category(record: Mapping[str, Any]) -> Category:
     return Category(
         record["id"],
-        str(_get(record, "name", "category")),
+        _name(record),
         bool(record.get("isthing", 1)),
         str(record.get("supercategory") or ""),
     )
 
 
+def _name(record: Mapping[str, Any]) -> str:
+    name = as_text(str(_get(record, "name", "category")))
+    if name is None:
+        raise AnnotationError(f"The category with id {record['id']} has a name that is not Unicode: rename it.")
+    return name
+
+
 def _annotation(record: Mapping[str, Any], sizes: Mapping[int, tuple[int, int]], known: set[int]) -> CocoAnnotation:
     image_id, category_id = _get(record, "image_id", "annotation"), _get(record, "category_id", "annotation")
-    if image_id not in sizes:
-        raise AnnotationError(f"Annotation {record['id']} names image {image_id!r}, which the file does not list.")
-    if category_id not in known:
+    if not _is_id(image_id) or image_id not in sizes:
+        raise AnnotationError(f"Annotation {record['id']} names image {shown(image_id)}, which the file does not list.")
+    if not _is_id(category_id) or category_id not in known:
         raise AnnotationError(
-            f"Annotation {record['id']} names category {category_id!r}, which the file does not list."
+            f"Annotation {record['id']} names category {shown(category_id)}, which the file does not list."
         )
     segmentation = _get(record, "segmentation", "annotation")
     try:
@@ -121,6 +132,8 @@ def _annotation(record: Mapping[str, Any], sizes: Mapping[int, tuple[int, int]],
     except AnnotationError as error:
         raise AnnotationError(f"Annotation {record['id']} of image {image_id}: {error}") from error
     score = record.get("score")
+    if score is not None and as_number(score) is None:
+        raise AnnotationError(f"Annotation {record['id']} has the score {shown(score)}: give a number, or none.")
     extras = record.get("psalm")
     return CocoAnnotation(
         record["id"],

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from psalm.annotations import Annotations, Category
+from psalm.coco.names import relative_name
 from psalm.coco.rle import decode_segmentation
 from psalm.errors import AnnotationError
 
@@ -49,16 +50,15 @@ class ImageEntry:
     exhaustive: bool = True
 
     def __post_init__(self) -> None:
-        name = str(self.file_name).replace("\\", "/")
-        path = PurePosixPath(name)
-        if not name or path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts:
+        path = relative_name(str(self.file_name))
+        if path is None:
             raise AnnotationError(
                 f"Image {self.id} has the file name {self.file_name!r}: give a path inside the images' folder, "
                 "relative to it."
             )
         if self.height < 1 or self.width < 1:
             raise AnnotationError(f"Image {self.id} has size {self.height} x {self.width}: both must be positive.")
-        object.__setattr__(self, "file_name", str(path))
+        object.__setattr__(self, "file_name", path)
 
     @property
     def size(self) -> tuple[int, int]:

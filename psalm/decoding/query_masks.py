@@ -1,18 +1,21 @@
-"""The proposals of one image, brought to the original size one at a time."""
+"""The proposals of one image, brought to the original size one at a time and only where there is something."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
+from psalm.cutouts import Cutout
+from psalm.decoding.resizing import bands, clipped, grown_box, positive_box, resize, resize_part, widened
 from psalm.image_transform import Frame
 
 
 class QueryMasks:
     """The masks of one image's queries.
 
-    All of them at the original size would fill the memory for large images, so masks are upsampled when asked for.
+    All of them at the original size would fill the memory for large images, so masks are upsampled when asked for, and
+    kept in their own boxes.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ class QueryMasks:
         self._logits = logits.float()
         self._frame = frame
         self._quality = None if quality is None else quality.float()
-        self._scores: dict[int, float] = {}
+        self._looked: dict[int, tuple[Cutout | None, float]] = {}
 
     def __len__(self) -> int:
         return len(self._logits)
@@ -40,12 +43,12 @@ class QueryMasks:
 
     def on_model_image(self, start: int, stop: int) -> Tensor:
         """Logits (stop - start, S, S) of some queries on the padded model image."""
-        return _resize(self._logits[start:stop], (self._frame.size, self._frame.size))
+        return resize(self._logits[start:stop], (self._frame.size, self._frame.size))
 
     def to_original(self, maps: Tensor) -> Tensor:
         """Maps (N, S, S) on the model image -> (N, H, W) at the original size."""
         height, width = self._frame.resized
-        return _resize(maps[:, :height, :width], self._frame.original)
+        return resize(maps[:, :height, :width], self._frame.original)
 
     def logits(self, query: int) -> Tensor:
         """Logits (H, W) of one query at the original size."""
@@ -53,28 +56,33 @@ class QueryMasks:
 
     def mask(self, query: int) -> Tensor:
         """Mask (H, W) of one query at the original size."""
-        return self.logits(query) > 0
+        cutout = self.look(query)[0]
+        if cutout is None:
+            return torch.zeros(self._frame.original, dtype=torch.bool, device=self._logits.device)
+        return torch.from_numpy(cutout.full(self._frame.original)).to(self._logits.device)
 
     def score(self, query: int) -> float:
         """How good the mask is: its quality, or else its mean probability; 0 when it is empty."""
-        return self._scores[query] if query in self._scores else self.look(query)[1]
+        return self.look(query)[1]
 
-    def look(self, query: int) -> tuple[Tensor, float]:
-        """Mask (H, W) and score of one query, upsampled once for both."""
-        logits = self.logits(query)
-        mask = logits > 0
-        score = 0.0
-        if mask.any():
-            area = mask.sum() + 1e-6
-            score = float((logits.sigmoid() * mask).sum() / area if self._quality is None else self._quality[query])
-        self._scores[query] = score
-        return mask, score
+    def look(self, query: int) -> tuple[Cutout | None, float]:
+        """Mask (None when it is empty) and score of one query, upsampled once for both."""
+        if query not in self._looked:
+            cutout, probability = self._upsample(query)
+            score = 0.0
+            if cutout is not None:
+                score = probability / (cutout.area + 1e-6) if self._quality is None else float(self._quality[query])
+            self._looked[query] = cutout, score
+        return self._looked[query]
 
     def bounds(self, relevance: Tensor) -> Tensor:
         """What relevance times mask score can be at most, (Q, ...) like `relevance`, known without any mask."""
         if self._quality is None:
-            return relevance
-        return relevance * self._quality.view(-1, *[1] * (relevance.ndim - 1))
+            # Upsampling goes beyond no value, rounding aside.
+            most = self._logits.amax(dim=(1, 2)).sigmoid() * (1 + 1e-5)
+        else:
+            most = self._quality
+        return relevance * most.view(-1, *[1] * (relevance.ndim - 1))
 
     def best(self, relevance: Tensor) -> tuple[int, float]:
         """The query with the best relevance times mask score, and that score.
@@ -96,6 +104,25 @@ class QueryMasks:
                 best, best_score = query, score
         return best, best_score
 
-
-def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return interpolate(maps[None], size=size, mode="bilinear", align_corners=False)[0]
+    def _upsample(self, query: int) -> tuple[Cutout | None, float]:
+        """The mask of one query in its box at the original size, and the sum of its probabilities."""
+        frame, coarse = self._frame, self._logits[query]
+        near = positive_box(coarse)
+        square = (frame.size, frame.size)
+        inside = near and clipped(grown_box(near, (coarse.shape[0], coarse.shape[1]), square), frame.resized)
+        box = inside and clipped(grown_box(inside, frame.resized, frame.original), frame.original)
+        if inside is None or box is None:
+            return None, 0.0
+        # What is further from the mask than two pixels cannot make anything positive, whatever its value.
+        around = widened(inside, 2, frame.resized)
+        model_image = coarse.new_full(frame.resized, -1.0)
+        model_image[around[0] : around[2], around[1] : around[3]] = resize_part(coarse, square, around)
+        mask = np.zeros((box[2] - box[0], box[3] - box[1]), dtype=bool)
+        total = 0.0
+        for band in bands(frame.original, box):
+            logits = resize_part(model_image, frame.original, band)
+            positive = logits > 0
+            mask[:, band[1] - box[1] : band[3] - box[1]] = positive.cpu().numpy()
+            if self._quality is None:
+                total += float(logits.sigmoid_().mul_(positive).sum(dtype=torch.float64))
+        return Cutout.from_mask(mask, (box[0], box[1])), total

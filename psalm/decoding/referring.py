@@ -7,8 +7,9 @@ from torch import Tensor
 
 from psalm.annotations import Annotations
 from psalm.conditions import SentenceCondition
+from psalm.cutouts import Cutout
 from psalm.decoding.query_masks import QueryMasks
-from psalm.decoding.result import as_numpy, to_annotations
+from psalm.decoding.result import cut, to_annotations
 from psalm.decoding.thresholds import Thresholds
 
 
@@ -25,7 +26,7 @@ def decode_referring(
     thresholds : Thresholds
     """
     query, score = masks.best(logits[:, 0].sigmoid())
-    return _one(masks, masks.mask(query), score, condition, thresholds)
+    return _one(masks, masks.look(query)[0], score, condition, thresholds)
 
 
 def decode_generalised_referring(
@@ -49,12 +50,15 @@ def decode_generalised_referring(
         return decode_referring(masks, logits, condition, thresholds)
     union = torch.zeros(masks.frame.original, dtype=torch.bool, device=logits.device)
     for query in chosen:
-        union |= masks.mask(query)
-    return _one(masks, union, max(scores[query] for query in chosen), condition, thresholds)
+        cutout, _ = masks.look(query)
+        if cutout is not None:
+            row0, column0, row1, column1 = cutout.box
+            union[row0:row1, column0:column1] |= torch.from_numpy(cutout.mask()).to(union.device)
+    return _one(masks, cut(union), max(scores[query] for query in chosen), condition, thresholds)
 
 
 def _one(
-    masks: QueryMasks, mask: Tensor, score: float, condition: SentenceCondition, thresholds: Thresholds
+    masks: QueryMasks, cutout: Cutout | None, score: float, condition: SentenceCondition, thresholds: Thresholds
 ) -> Annotations:
-    found = [as_numpy(mask)] if int(mask.sum()) >= max(thresholds.min_area, 1) else []
+    found = [cutout] if cutout is not None and cutout.area >= thresholds.min_area else []
     return to_annotations(condition, masks.frame.original, found, [0] * len(found), [score] * len(found))

@@ -7,7 +7,7 @@ from torch import Tensor
 from psalm.annotations import Annotations
 from psalm.conditions import VisualPriorCondition
 from psalm.decoding.query_masks import QueryMasks
-from psalm.decoding.result import as_numpy, to_annotations
+from psalm.decoding.result import to_annotations
 from psalm.decoding.thresholds import Thresholds
 
 
@@ -28,13 +28,13 @@ def decode_interactive(
     found = []
     for region, relevance in enumerate(logits.sigmoid().unbind(dim=1)):
         query, score = masks.best(relevance)
-        mask = masks.mask(query)
-        if int(mask.sum()) >= max(thresholds.min_area, 1):
-            found.append((score, region, as_numpy(mask)))
+        cutout, _ = masks.look(query)
+        if cutout is not None and cutout.area >= thresholds.min_area:
+            found.append((score, region, cutout))
     return to_annotations(
         condition,
         masks.frame.original,
-        [mask for _, _, mask in found],
+        [cutout for _, _, cutout in found],
         [region for _, region, _ in found],
         [score for score, _, _ in found],
     )

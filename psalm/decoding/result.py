@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from psalm.annotations import Annotations, Category
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition
+from psalm.cutouts import Cutout
 
 REGION_CATEGORY = "object"
 
@@ -34,7 +34,7 @@ def categories_of(condition: Condition) -> tuple[Category, ...]:
 def to_annotations(
     condition: Condition,
     size: tuple[int, int],
-    masks: Sequence[NDArray[np.bool_]],
+    cutouts: Sequence[Cutout],
     answered: Sequence[int],
     scores: Sequence[float],
 ) -> Annotations:
@@ -44,7 +44,7 @@ def to_annotations(
     ----------
     condition : Condition
     size : (height, width)
-    masks : sequence of (H, W) arrays of bool
+    cutouts : sequence of Cutout
     answered : sequence of int
         Which part of the condition each object answers, from 0.
     scores : sequence of float
@@ -52,8 +52,13 @@ def to_annotations(
     """
     categories, texts = categories_of(condition), prompt_texts(condition)
     is_list = isinstance(condition, CategoryCondition)
+    # Zeros that nobody writes to need no memory.
+    masks = np.zeros((len(cutouts), *size), dtype=bool)
+    for mask, cutout in zip(masks, cutouts, strict=True):
+        row0, column0, row1, column1 = cutout.box
+        mask[row0:row1, column0:column1] = cutout.mask()
     return Annotations(
-        np.stack(masks) if masks else np.zeros((0, *size), dtype=bool),
+        masks,
         np.array([part + 1 if is_list else 1 for part in answered], dtype=np.int64),
         np.clip(np.array(scores, dtype=np.float32), 0, 1),
         categories,
@@ -61,6 +66,6 @@ def to_annotations(
     )
 
 
-def as_numpy(mask: Tensor) -> NDArray[np.bool_]:
-    """A mask as an array, wherever it was computed."""
-    return mask.cpu().numpy()
+def cut(mask: Tensor) -> Cutout | None:
+    """A mask (H, W) in its box, wherever it was computed; None when it is empty."""
+    return Cutout.from_mask(mask.cpu().numpy())

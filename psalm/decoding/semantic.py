@@ -8,7 +8,7 @@ from torch import Tensor
 from psalm.annotations import Annotations
 from psalm.conditions import CategoryCondition
 from psalm.decoding.query_masks import QueryMasks
-from psalm.decoding.result import as_numpy, to_annotations
+from psalm.decoding.result import cut, to_annotations
 from psalm.decoding.thresholds import Thresholds
 
 _QUERIES_AT_ONCE = 16
@@ -39,13 +39,14 @@ def decode_semantic(
     found = []
     for category in range(len(condition)):
         mask = winner == category
-        if int(mask.sum()) >= max(thresholds.min_area, 1):
-            found.append((float(best[mask].mean()), category, as_numpy(mask)))
+        cutout = cut(mask)
+        if cutout is not None and cutout.area >= thresholds.min_area:
+            found.append((float(best[mask].mean()), category, cutout))
     found.sort(key=lambda entry: -entry[0])
     return to_annotations(
         condition,
         masks.frame.original,
-        [mask for _, _, mask in found],
+        [cutout for _, _, cutout in found],
         [category for _, category, _ in found],
         [score for score, _, _ in found],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -70,3 +70,10 @@ def grouped(items: Iterable[Item], key: Callable[[Item], str], figures: Callable
 def mean_over(groups: dict[str, Any], figure: str) -> float | None:
     """The mean of one figure over groups, so that large groups do not outweigh small ones."""
     return mean(group[figure] for group in groups.values())
+
+
+def take_overlaps(overlaps: list[Overlap]) -> dict[str, Any]:
+    """Overlaps as plain values, with their mean IoU as ``quality``; the list is emptied."""
+    record = {"overlaps": [list(astuple(each)) for each in overlaps], "quality": mean(each.iou for each in overlaps)}
+    overlaps.clear()
+    return record

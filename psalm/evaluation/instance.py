@@ -1,23 +1,19 @@
-"""Average precision of instance masks, by pycocotools."""
+"""Average precision of instance masks."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from psalm.annotations import Annotations
 from psalm.coco import CocoDataset, ImageEntry
-from psalm.coco.rle import encode_mask
 from psalm.conditions import Task
+from psalm.evaluation.average_precision import MOST_DETECTIONS, average_precision, coco_records
 from psalm.evaluation.figures import mean, mean_over
 from psalm.evaluation.predictor import Predictor
 from psalm.evaluation.vocabulary import Vocabulary, condition_of
 
-MOST_DETECTIONS = 100
 NOTE_CROWDED = (
     "{count} images have more than {most} objects of one category; as in COCO, average precision counts at most {most} "
     "detections of a category per image."
@@ -50,16 +46,34 @@ class InstanceEvaluation:
         found = predictor.predict(condition_of(asked), Task.INSTANCE, score_threshold=0.0)
         id_of = {category.name: category.id for category in asked}
         ids = [id_of[name] for name in found.names]
-        self._detections += _records(image, found, ids, len(self._detections))
+        self._detections += coco_records(image.id, found, ids)
         crowd = [a.iscrowd for a in self._dataset.by_image[image.id]]
         truth = self._dataset.annotations_of(image, crowd=True)
-        records = _records(image, truth, truth.category_ids.tolist(), len(self._truth))
+        records = coco_records(image.id, truth, truth.category_ids.tolist())
         asked_ids = set(id_of.values())
         self._truth += [
             record | {"iscrowd": int(is_crowd)}
             for record, is_crowd in zip(records, crowd, strict=True)
             if record["category_id"] in asked_ids
         ]
+
+    def take(self) -> dict[str, Any]:
+        """What has been found since the last call, as plain values; it is forgotten here."""
+        shown = found_at_threshold(self._truth, self._detections, self._threshold)
+        sides = [value for value in (shown["recall50"], shown["precision50"]) if value is not None]
+        record = {
+            "truth": self._truth, "detections": self._detections, "asked": bool(self._images),
+            "threshold": self._threshold, "quality": mean(sides) if self._images else None,
+        }  # fmt: skip
+        self._images, self._truth, self._detections = [], [], []
+        return record
+
+    def put(self, image: ImageEntry, record: dict[str, Any]) -> None:
+        """Count what `take` gave of an image."""
+        self._images += [image] if record["asked"] else []
+        self._truth += record["truth"]
+        self._detections += record["detections"]
+        self._threshold = record["threshold"]
 
     def found_at(self, threshold: float) -> dict[str, Any]:
         """Recall and precision of all images so far at another score threshold."""
@@ -87,9 +101,14 @@ class InstanceEvaluation:
         truth = [record for record in self._truth if record["image_id"] in ids]
         detections = [record for record in self._detections if record["image_id"] in ids]
         overall: dict[str, Any] = {"images": len(images), "objects": sum(not record["iscrowd"] for record in truth)}
-        coco = _average_precision(images, truth, detections)
+        sizes = [(image.id, image.height, image.width) for image in images]
+        coco = average_precision(sizes, truth, detections)
         names = self._dataset.category_of
-        per_category = {names[i].name: figures for i, figures in coco.items() if figures["ap"] is not None}
+        per_category = {
+            names[i].name: {key: figures[key] for key in ("ap", "ap50", "ap75")}
+            for i, figures in coco.items()
+            if figures["ap"] is not None
+        }
         overall |= {key: mean(figures[key] for figures in coco.values()) for key in ("ap", "ap50", "ap75")}
         return overall | found_at_threshold(truth, detections, self._threshold), per_category
 
@@ -126,72 +145,6 @@ def found_at_threshold(
         "recall50": matched / real if real else None,
         "precision50": matched / shown if shown else None,
     }
-
-
-def _average_precision(
-    images: Sequence[ImageEntry], truth: list[dict[str, Any]], detections: list[dict[str, Any]]
-) -> dict[int, dict[str, float | None]]:
-    """AP, AP50 and AP75 of COCO per category id; None where the truth has no object."""
-    from pycocotools.cocoeval import COCOeval
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        run = COCOeval(_coco(images, truth), _coco(images, truth, detections), "segm")
-        run.params.imgIds = [image.id for image in images]
-        run.params.maxDets = [1, 10, MOST_DETECTIONS]
-        run.evaluate()
-        run.accumulate()
-    # precision: IoU thresholds 0.5 to 0.95, recalls, categories, areas (the first is all), numbers of detections
-    precision = run.eval["precision"][:, :, :, 0, -1]
-    return {
-        category_id: {
-            "ap": _valid(precision[:, :, k]),
-            "ap50": _valid(precision[0, :, k]),
-            "ap75": _valid(precision[5, :, k]),
-        }
-        for k, category_id in enumerate(run.params.catIds)
-    }
-
-
-def _valid(precision: Any) -> float | None:
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else None
-
-
-def _coco(
-    images: Sequence[ImageEntry], truth: list[dict[str, Any]], records: list[dict[str, Any]] | None = None
-) -> Any:
-    from pycocotools.coco import COCO
-
-    chosen = truth if records is None else records
-    coco = COCO()
-    coco.dataset = {
-        "images": [{"id": image.id, "height": image.height, "width": image.width} for image in images],
-        "categories": [{"id": i} for i in sorted({record["category_id"] for record in truth})],
-        "annotations": [dict(record) for record in chosen],
-    }
-    coco.createIndex()
-    return coco
-
-
-def _records(
-    image: ImageEntry, annotations: Annotations, category_ids: Sequence[int], offset: int
-) -> list[dict[str, Any]]:
-    """COCO records with ids from `offset` + 1: id 0 would read as "no match"."""
-    return [
-        {
-            "id": offset + i + 1,
-            "image_id": image.id,
-            "category_id": category_id,
-            "segmentation": encode_mask(mask),
-            "area": int(mask.sum()),
-            "bbox": [0.0, 0.0, 1.0, 1.0],
-            "iscrowd": 0,
-            "score": float(score),
-        }
-        for i, (mask, category_id, score) in enumerate(
-            zip(annotations.masks, category_ids, annotations.scores, strict=True)
-        )
-    ]
 
 
 def _by_image_and_category(records: Any) -> dict[tuple[int, int], list[dict[str, Any]]]:

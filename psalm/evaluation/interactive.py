@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from psalm.coco import CocoDataset, ImageEntry
 from psalm.conditions import RegionKind, Task
-from psalm.evaluation.figures import Overlap, cumulative_iou, grouped, mean, mean_over, share_above
+from psalm.evaluation.figures import (
+    Overlap,
+    cumulative_iou,
+    grouped,
+    mean,
+    mean_over,
+    share_above,
+    take_overlaps,
+)
 from psalm.evaluation.predictor import Predictor
 from psalm.evaluation.simulated_prompts import simulate_prompts
 
@@ -39,6 +47,14 @@ class InteractiveEvaluation:
             answers = self._ask(list(part.masks), predictor)
             for answer, mask, name in zip(answers, part.masks, part.names, strict=True):
                 self._overlaps.append(Overlap.of(answer, mask, image.source, name))
+
+    def take(self) -> dict[str, Any]:
+        """What has been found since the last call, as plain values; it is forgotten here."""
+        return take_overlaps(self._overlaps)
+
+    def put(self, image: ImageEntry, record: dict[str, Any]) -> None:
+        """Count what `take` gave of an image."""
+        self._overlaps += [Overlap(*row) for row in record["overlaps"]]
 
     def _ask(self, masks: list[NDArray[np.bool_]], predictor: Predictor) -> list[NDArray[np.bool_]]:
         """The answer to each object's prompt; empty where there is none."""

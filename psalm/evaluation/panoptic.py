@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from psalm.evaluation.vocabulary import Vocabulary, condition_of
 NOTE_VOID = (
     "Unlabelled pixels are void on images that are not labelled exhaustively; on others they count as background."
 )
+
+_FIGURES = ("pq", "sq", "rq")
 
 
 @dataclass
@@ -75,6 +77,22 @@ class PanopticEvaluation:
             self._counts.setdefault((image.source, category_id), Counts())
             self._counts[image.source, category_id] += counts
 
+    def take(self) -> dict[str, Any]:
+        """What has been found since the last call, as plain values; it is forgotten here."""
+        rows = [[*key, *vars(counts).values()] for key, counts in self._counts.items()]
+        quality = mean(counts.quality()["pq"] for counts in self._counts.values())
+        record = {"counts": rows, "asked": bool(self._images), "quality": quality}
+        self._counts.clear()
+        self._images.clear()
+        return record
+
+    def put(self, image: ImageEntry, record: dict[str, Any]) -> None:
+        """Count what `take` gave of an image."""
+        self._images += [image] if record["asked"] else []
+        for source, category_id, *counts in record["counts"]:
+            self._counts.setdefault((source, category_id), Counts())
+            self._counts[source, category_id] += Counts(*counts)
+
     def figures(self) -> dict[str, Any]:
         """Overall, per source and per category."""
         per_source = {
@@ -100,16 +118,26 @@ class PanopticEvaluation:
 
     def _summary(self, keys: Iterable[tuple[str, int]]) -> dict[str, Any]:
         keys = list(keys)
-        ids = {category_id for _, category_id in keys}
-        quality = {i: self._sum(keys, i).quality() for i in ids}
-        things = [i for i in ids if self._dataset.category_of[i].is_thing]
-        stuff = [i for i in ids if i not in things]
-        return {
-            "categories": sum(q["pq"] is not None for q in quality.values()),
-            **{name: mean(q[name] for q in quality.values()) for name in ("pq", "sq", "rq")},
-            "pq_things": mean(quality[i]["pq"] for i in things),
-            "pq_stuff": mean(quality[i]["pq"] for i in stuff),
-        }
+        counts = {category_id: self._sum(keys, category_id) for _, category_id in keys}
+        return panoptic_figures(counts, {i: self._dataset.category_of[i].is_thing for i in counts})
+
+
+def panoptic_figures(counts: Mapping[int, Counts], is_thing: Mapping[int, bool]) -> dict[str, Any]:
+    """PQ, SQ and RQ, averaged over the categories with anything to judge: over all, over things and over stuff.
+
+    Parameters
+    ----------
+    counts : mapping of category to Counts
+        Of all images.
+    is_thing : mapping of category to bool
+    """
+    quality = {i: each.quality() for i, each in counts.items()}
+    groups = {"": list(quality), "_things": [i for i in quality if is_thing[i]]}
+    groups["_stuff"] = [i for i in quality if not is_thing[i]]
+    figures = {
+        f"{name}{group}": mean(quality[i][name] for i in ids) for group, ids in groups.items() for name in _FIGURES
+    }
+    return {"categories": sum(q["pq"] is not None for q in quality.values()), **figures}
 
 
 def match(truth: TrueSegments, found: Annotations, predicted_ids: list[int], void: bool) -> dict[int, Counts]:

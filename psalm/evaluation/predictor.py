@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
@@ -12,6 +13,13 @@ from psalm.config import PSALMConfig
 
 if TYPE_CHECKING:
     from psalm.decoding import Thresholds
+
+
+def open_named(name: str, device: str | None) -> Predictor:
+    """A predictor by the name of its model; other processes can be told to call this."""
+    from psalm.predictor import PSALMPredictor
+
+    return PSALMPredictor.from_pretrained(name, device=device)
 
 
 class Predictor(Protocol):
@@ -29,6 +37,20 @@ class Predictor(Protocol):
         """Encode an image."""
 
     def predict(
-        self, condition: Condition, task: Task | None = None, score_threshold: float | None = None
+        self,
+        condition: Condition,
+        task: Task | None = None,
+        score_threshold: float | None = None,
+        thresholds: Thresholds | None = None,
     ) -> Annotations:
         """Find what the condition asks for."""
+
+    def predict_batch(
+        self,
+        images: Sequence[NDArray[Any]],
+        condition: Sequence[Condition],
+        task: Task | None = None,
+        score_threshold: float | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> list[Annotations]:
+        """Ask about several images in one pass; only needed where a batch has several."""

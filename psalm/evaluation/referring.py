@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from psalm.coco import CocoDataset, ImageEntry
 from psalm.conditions import SentenceCondition, Task
 from psalm.errors import AnnotationError
-from psalm.evaluation.figures import Overlap, cumulative_iou, grouped, mean, mean_over, share_above
+from psalm.evaluation.figures import (
+    Overlap,
+    cumulative_iou,
+    grouped,
+    mean,
+    mean_over,
+    share_above,
+    take_overlaps,
+)
 from psalm.evaluation.predictor import Predictor
 
 
@@ -54,6 +62,14 @@ class ReferringEvaluation:
             for sentence in ref["sentences"]:
                 answer = _union(predictor.predict(SentenceCondition(sentence), task).masks)
                 self._overlaps.append(Overlap.of(answer, truth, image.source))
+
+    def take(self) -> dict[str, Any]:
+        """What has been found since the last call, as plain values; it is forgotten here."""
+        return take_overlaps(self._overlaps)
+
+    def put(self, image: ImageEntry, record: dict[str, Any]) -> None:
+        """Count what `take` gave of an image."""
+        self._overlaps += [Overlap(*row) for row in record["overlaps"]]
 
     def figures(self) -> dict[str, Any]:
         """Overall and per source."""

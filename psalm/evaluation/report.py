@@ -7,24 +7,28 @@ from typing import Any
 
 
 def format_report(result: Mapping[str, Any], most_categories: int = 20) -> str:
-    """A result of `evaluate` as a table.
+    """A result of `evaluate` or `run_benchmark` as tables.
 
     Parameters
     ----------
     result : mapping
     most_categories : int
-        How many categories to list; the result itself has all.
+        How many rows of a table to list; the result itself has all.
     """
-    asked = [str(result["task"]), result["prompt"] and f"prompt {result['prompt']}", f"{result['images']} images"]
-    lines = [", ".join(part for part in asked if part), "", *_table({"overall": result["overall"]})]
-    if result["per_source"]:
-        lines += ["", *_table(result["per_source"], "source")]
-    per_category = dict(list(result["per_category"].items())[:most_categories])
-    if per_category:
-        lines += ["", *_table(per_category, "category")]
-        hidden = len(result["per_category"]) - len(per_category)
-        lines += [f"... and {hidden} more categories"] if hidden else []
+    lines = [", ".join(part for part in _asked(result) if part), "", *_table({"overall": result["overall"]})]
+    for key, groups in result.items():
+        if key.startswith("per_") and groups:
+            shown = dict(list(groups.items())[:most_categories])
+            lines += ["", *_table(shown, key.removeprefix("per_"))]
+            hidden = len(groups) - len(shown)
+            lines += [f"... and {hidden} more"] if hidden else []
     return "\n".join([*lines, *(f"\nNote: {note}" for note in result["notes"])])
+
+
+def _asked(result: Mapping[str, Any]) -> list[str]:
+    if "benchmark" in result:
+        return [str(result["benchmark"]), str(result["split"]), f"{result['items']} items"]
+    return [str(result["task"]), result["prompt"] and f"prompt {result['prompt']}", f"{result['images']} images"]
 
 
 def _table(groups: Mapping[str, Mapping[str, Any]], title: str = "") -> list[str]:

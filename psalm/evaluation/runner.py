@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from psalm.coco import CocoDataset, ImageEntry, read_coco
 from psalm.conditions import RegionKind, Task
 from psalm.errors import AnnotationError, ConditionError
-from psalm.evaluation.instance import InstanceEvaluation
-from psalm.evaluation.interactive import InteractiveEvaluation
-from psalm.evaluation.panoptic import PanopticEvaluation
+from psalm.evaluation.coco_file_benchmark import CocoFileBenchmark
+from psalm.evaluation.engine import run_benchmark
 from psalm.evaluation.predictor import Predictor
-from psalm.evaluation.referring import ReferringEvaluation
-from psalm.evaluation.semantic import SemanticEvaluation
-from psalm.images import read_image, to_rgb8
 
 Progress = Callable[[int, int], None]
-
-
-class Evaluation(Protocol):
-    """The evaluation of one task."""
-
-    def add(self, image: ImageEntry, predictor: Predictor) -> None:
-        """Ask about an image that the predictor has been given."""
-
-    def figures(self) -> dict[str, Any]:
-        """``overall``, ``per_source``, ``per_category`` and ``notes``."""
+_TABLES = ("overall", "per_source", "per_category", "notes")
 
 
 def evaluate(
@@ -79,21 +66,28 @@ def evaluate(
     ImageError
         When an image cannot be read.
     """
+    benchmark = open_coco_file(dataset_json, images_dir, task, prompt, split, limit, refs)
+    result = run_benchmark(benchmark, predictor, progress=progress)
+    asked = {"task": benchmark.settings["task"], "prompt": benchmark.settings["prompt"], "split": split}
+    return asked | {"images": len(benchmark)} | {key: result[key] for key in _TABLES}
+
+
+def open_coco_file(
+    dataset_json: Path | str,
+    images_dir: Path | str,
+    task: Task | str,
+    prompt: RegionKind | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    refs: Path | str | None = None,
+) -> CocoFileBenchmark:
+    """A COCO file as a benchmark; parameters and errors as in `evaluate`."""
     chosen_task = _task(task)
-    dataset = read_coco(dataset_json)
     kind = _prompt_kind(prompt, chosen_task)
-    refs = refs or Path(dataset_json).with_name("refs.json")
-    evaluation = _evaluation(chosen_task, dataset, kind, refs)
+    dataset = read_coco(dataset_json)
     images = choose_images(dataset, split, limit)
-    for done, image in enumerate(images):
-        if progress:
-            progress(done, len(images))
-        predictor.set_image(_read(image, images_dir))
-        evaluation.add(image, predictor)
-    if progress:
-        progress(len(images), len(images))
-    asked = {"task": chosen_task.value, "prompt": kind, "split": split, "images": len(images)}
-    return asked | evaluation.figures()
+    refs = refs or Path(dataset_json).with_name("refs.json")
+    return CocoFileBenchmark(dataset, images_dir, images, chosen_task, kind, refs, split or "")
 
 
 def choose_images(dataset: CocoDataset, split: str | None, limit: int | None) -> tuple[ImageEntry, ...]:
@@ -123,25 +117,3 @@ def _prompt_kind(prompt: str | None, task: Task) -> RegionKind | None:
         if kind == (prompt or "point"):
             return kind
     raise ConditionError(f"There is no prompt {prompt!r}: choose one of {', '.join(get_args(RegionKind))}.")
-
-
-def _evaluation(task: Task, dataset: CocoDataset, kind: RegionKind | None, refs: Path | str) -> Evaluation:
-    if task is Task.INTERACTIVE:
-        return InteractiveEvaluation(dataset, kind or "point")
-    if task is Task.INSTANCE:
-        return InstanceEvaluation(dataset)
-    if task is Task.SEMANTIC:
-        return SemanticEvaluation(dataset)
-    if task is Task.PANOPTIC:
-        return PanopticEvaluation(dataset)
-    return ReferringEvaluation(dataset, refs, task)
-
-
-def _read(image: ImageEntry, folder: Path | str) -> Any:
-    pixels = to_rgb8(read_image(image.path(folder)))
-    if pixels.shape[:2] != image.size:
-        raise AnnotationError(
-            f"{image.file_name} has {pixels.shape[0]} x {pixels.shape[1]} pixels, the annotations say "
-            f"{image.height} x {image.width} (height x width): give the images that were annotated."
-        )
-    return pixels

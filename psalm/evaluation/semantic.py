@@ -9,6 +9,7 @@ import numpy as np
 
 from psalm.coco import CocoDataset, ImageEntry
 from psalm.conditions import Task
+from psalm.evaluation.confusion import count_pairs, semantic_figures, semantic_ious
 from psalm.evaluation.figures import mean, mean_over
 from psalm.evaluation.label_maps import true_segments
 from psalm.evaluation.predictor import Predictor
@@ -48,49 +49,43 @@ class SemanticEvaluation:
         for i in np.argsort(found.scores, kind="stable"):
             predicted[found.masks[i]] = id_of[found.names[i]]
         truth = true_segments(self._dataset, image).categories()
-        counted = slice(None) if image.exhaustive else truth > 0
-        pairs, counts = np.unique(
-            np.stack([truth[counted].ravel(), predicted[counted].ravel()]), axis=1, return_counts=True
-        )
-        for (true_id, predicted_id), count in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+        pairs = count_pairs(truth, predicted, None if image.exhaustive else truth > 0)
+        for (true_id, predicted_id), count in pairs.items():
             self._pixels[image.source, true_id, predicted_id] += count
+
+    def take(self) -> dict[str, Any]:
+        """What has been found since the last call, as plain values; it is forgotten here."""
+        ious = semantic_ious(_merged(self._pixels))
+        record = {"pixels": [[*key, n] for key, n in self._pixels.items()], "asked": bool(self._images)}
+        self._pixels.clear()
+        self._images.clear()
+        return record | {"quality": mean(ious.values())}
+
+    def put(self, image: ImageEntry, record: dict[str, Any]) -> None:
+        """Count what `take` gave of an image."""
+        self._images += [image] if record["asked"] else []
+        for source, true_id, predicted_id, count in record["pixels"]:
+            self._pixels[source, true_id, predicted_id] += count
 
     def figures(self) -> dict[str, Any]:
         """Overall, per source and per category."""
         sources = sorted({source for source, _, _ in self._pixels if source})
         per_source = {
-            source: self._summary(Counter({key: n for key, n in self._pixels.items() if key[0] == source}))
+            source: semantic_figures(_merged(Counter({key: n for key, n in self._pixels.items() if key[0] == source})))
             for source in sources
         }
-        overall = self._summary(self._pixels)
+        overall = semantic_figures(_merged(self._pixels))
         if per_source:
             overall["miou_over_sources"] = mean_over(per_source, "miou")
         names = self._dataset.category_of
-        per_category = {names[i].name: {"iou": iou} for i, iou in sorted(_ious(self._pixels).items())}
+        per_category = {names[i].name: {"iou": iou} for i, iou in sorted(semantic_ious(_merged(self._pixels)).items())}
         notes = [NOTE_UNLABELLED, *self._vocabulary.notes(self._images)]
         return {"overall": overall, "per_source": per_source, "per_category": per_category, "notes": notes}
 
-    def _summary(self, pixels: _Pixels) -> dict[str, Any]:
-        ious = _ious(pixels)
-        labelled = sum(count for (_, true_id, _), count in pixels.items() if true_id)
-        right = sum(
-            count for (_, true_id, predicted_id), count in pixels.items() if true_id and true_id == predicted_id
-        )
-        return {
-            "categories": len(ious),
-            "miou": mean(ious.values()),
-            "pixel_accuracy": right / labelled if labelled else None,
-        }
 
-
-def _ious(pixels: _Pixels) -> dict[int, float]:
-    """IoU of each category that occurs in the truth."""
-    true: Counter[int] = Counter()
-    predicted: Counter[int] = Counter()
-    both: Counter[int] = Counter()
+def _merged(pixels: _Pixels) -> Counter[tuple[int, int]]:
+    """The pixels of all sources together."""
+    pairs: Counter[tuple[int, int]] = Counter()
     for (_, true_id, predicted_id), count in pixels.items():
-        true[true_id] += count
-        predicted[predicted_id] += count
-        if true_id == predicted_id:
-            both[true_id] += count
-    return {i: both[i] / (true[i] + predicted[i] - both[i]) for i in true if i}
+        pairs[true_id, predicted_id] += count
+    return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -67,21 +68,71 @@ class DeformableAttention(nn.Module):
         (B, N, dim) tensor
         """
         batch, count, dim = query.shape
-        # Coordinates stay in float32: half precision cannot tell neighbouring pixels of a large map apart.
-        offsets = self.sampling_offsets(query).float().view(batch, count, self.heads, self.levels, self.points, 2)
-        weights = self.attention_weights(query).view(batch, count, self.heads, self.levels * self.points)
-        weights = weights.float().softmax(-1).view(batch, count, self.heads, self.levels, self.points)
-        value = self.value_proj(value).float().view(batch, -1, self.heads, dim // self.heads)
-        value = value.permute(0, 2, 3, 1).flatten(0, 1)
+        weights = self.attention_weights(query).view(batch, count, self.heads, -1).float().softmax(-1)
+        table, layout = _bordered_rows(self.value_proj(value).float(), sizes, self.heads)
+        places, shares = self._corners(query, reference_points, weights.flatten(2), layout)
+        first = torch.arange(batch, device=query.device, dtype=torch.int32) * (len(table) // batch)
+        places = places + first.view(-1, 1, 1, 1)
+        # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples.
+        bags = places.flatten(0, 2), shares.flatten(0, 2)
+        output = F.embedding_bag(bags[0], table, per_sample_weights=bags[1], mode="sum")
+        return self.output_proj(output.view(batch, count, dim).to(query.dtype))
 
-        output = value.new_zeros(batch * self.heads, dim // self.heads, count)
-        maps = value.split([rows * columns for rows, columns in sizes], dim=2)
-        for level, ((rows, columns), level_map) in enumerate(zip(sizes, maps, strict=True)):
-            scale = offsets.new_tensor((columns, rows))
-            points = reference_points[:, None, None] + offsets[:, :, :, level] / scale
-            grid = (2 * points - 1).transpose(1, 2).flatten(0, 1)
-            sampled = F.grid_sample(level_map.unflatten(2, (rows, columns)), grid, align_corners=False)
-            weight = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)
-            output = output + torch.einsum("bdnp,bnp->bdn", sampled, weight)
-        output = output.view(batch, dim, count).transpose(1, 2)
-        return self.output_proj(output.to(query.dtype))
+    def _corners(
+        self, query: Tensor, reference_points: Tensor, weights: Tensor, layout: Sequence[_Level]
+    ) -> tuple[Tensor, Tensor]:
+        """Rows of the table around each point, and what each adds: two (B, N, heads, levels * points * 4) tensors.
+
+        Coordinates are in pixels of each level and float32: half precision cannot tell neighbours on a large map apart.
+        """
+        device = query.device
+        head = torch.arange(self.heads, device=device, dtype=torch.int32)
+
+        def per_point(values: Sequence[int]) -> Tensor:
+            return (
+                torch.tensor(values, device=device, dtype=torch.int32).repeat_interleave(self.points).repeat(self.heads)
+            )
+
+        columns, rows = (per_point([level.size[axis] for level in layout]).float() for axis in (1, 0))
+        start = per_point([level.start for level in layout]) + head.repeat_interleave(len(weights[0, 0]) // self.heads)
+        stride = per_point([level.stride for level in layout])
+        places, parts = start, []
+        steps = torch.full_like(stride, self.heads), stride
+        for axis, (length, step) in enumerate(zip((columns, rows), steps, strict=True)):
+            offset = F.linear(query, self.sampling_offsets.weight[axis::2], self.sampling_offsets.bias[axis::2])
+            at = torch.addcmul(offset.float() - 0.5, reference_points[:, axis, None], length)
+            # Everything further outside reads the border, which is zero.
+            at = at.clamp(min=-1).minimum(length)
+            low = at.floor()
+            places = places + low.int() * step
+            parts.append(at - low)
+        right, down = parts
+        below, above = down * weights, (1 - down) * weights
+        grid = (self.heads, -1)
+        corners = [places, places + self.heads, places + stride, places + stride + self.heads]
+        shares = [above * (1 - right), above * right, below * (1 - right), below * right]
+        joined = [torch.cat([part.unflatten(2, grid) for part in each], dim=3) for each in (corners, shares)]
+        return joined[0], joined[1]
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Where a level's rows begin in the table, and how far apart two pixels of a column are."""
+
+    size: tuple[int, int]
+    start: int
+    stride: int
+
+
+def _bordered_rows(value: Tensor, sizes: Sequence[tuple[int, int]], heads: int) -> tuple[Tensor, list[_Level]]:
+    """Levels (B, sum of h * w, dim) as rows of one head's channels, with a border of zeros around each level.
+
+    The border is one pixel wide before the map and two behind it, so that points outside need no test.
+    """
+    maps, layout, start = [], [], 0
+    for level, (rows, columns) in zip(value.split([r * c for r, c in sizes], dim=1), sizes, strict=True):
+        maps.append(F.pad(level.unflatten(1, (rows, columns)), (0, 0, 1, 2, 1, 2)).flatten(1, 2))
+        stride = (columns + 3) * heads
+        layout.append(_Level((rows, columns), start + stride + heads, stride))
+        start += (rows + 3) * stride
+    return torch.cat(maps, dim=1).view(-1, value.shape[2] // heads), layout

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
 from psalm.conditions import RegionKind
 from psalm.prompts import ConditionKind
 from psalm.proposals import MaskProposals
+
+if TYPE_CHECKING:
+    from psalm.modeling.language_model import PrefixCache
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,20 @@ class ImageFeatures:
         What the language model sees of the image (row-major grid).
     generator : dict of tensors
         What the mask generator keeps of an image; each has a leading B.
+    prefixes : dict of PrefixCache
+        What the language model has read of these images and an instruction, by the tokens that were read.
     """
 
     pyramid: tuple[Tensor, ...]
     image_tokens: Tensor
     generator: dict[str, Tensor] = field(default_factory=dict)
+    prefixes: dict[tuple[int, ...], PrefixCache] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that is held for the images."""
+        tensors = (*self.pyramid, self.image_tokens, *self.generator.values())
+        return sum(tensor.nbytes for tensor in tensors) + sum(prefix.nbytes for prefix in self.prefixes.values())
 
 
 @dataclass(frozen=True)

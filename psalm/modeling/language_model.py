@@ -33,6 +33,15 @@ class PrefixCache:
         """How many embeddings (P) have been read."""
         return self.layers[0][0].shape[2]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory it holds."""
+        return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+
+    def expand(self, batch: int) -> tuple[tuple[Tensor, Tensor], ...]:
+        """The layers of a single sequence for a batch."""
+        return tuple((keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1)) for keys, values in self.layers)
+
 
 class LanguageModel(nn.Module):
     """Phi without its own input; `lm_head` waits for training on conversations."""
@@ -82,10 +91,23 @@ class LanguageModel(nn.Module):
         ).last_hidden_state
         return nn.functional.pad(states, (0, 0, read, 0))
 
-    def read_prefix(self, embeddings: Tensor, token_ids: tuple[int, ...]) -> PrefixCache:
-        """Read the (B, P, D) embeddings of a prefix once, so that sequences that begin with it continue from there."""
-        cache = DynamicCache(config=self.model.config)
-        self.model(inputs_embeds=embeddings, past_key_values=cache, use_cache=True)
+    def read_prefix(
+        self, embeddings: Tensor, token_ids: tuple[int, ...], opening: PrefixCache | None = None
+    ) -> PrefixCache:
+        """Read the beginning of sequences once, so that whatever begins with it continues from there.
+
+        Parameters
+        ----------
+        embeddings : (B, P, D) tensor
+        token_ids : tuple of int
+            What the embeddings stand for.
+        opening : PrefixCache, optional
+            What was read of them before, the same for all B.
+        """
+        read = opening.length if opening else 0
+        cache = DynamicCache(opening.expand(len(embeddings)) if opening else (), config=self.model.config)
+        mask = attention_mask(embeddings.shape[:2], (), read, embeddings.device) if read else None
+        self.model(inputs_embeds=embeddings[:, read:], attention_mask=mask, past_key_values=cache, use_cache=True)
         return PrefixCache(tuple((keys, values) for keys, values, *_ in cache), token_ids)
 
 

@@ -75,7 +75,8 @@ class Mask2FormerGenerator(nn.Module):
         Returns
         -------
         list of MaskProposals
-            The prediction before the first layer and after each one; the last is final.
+            The prediction before the first layer and after each one; the last is final, and the only one in torch's
+            inference mode.
         """
         kept = features.generator
         multi_scale = [kept[f"multi_scale_{level}"] for level in range(self.num_levels)]

@@ -138,14 +138,20 @@ class PSALM(nn.Module):
                 pooled.append(pool_masks(tokens, masks))
         return nn.utils.rnn.pad_sequence(pooled, batch_first=True)
 
-    def read_prefix(self, features: ImageFeatures, prompt: Prompt) -> PrefixCache:
+    def read_prefix(self, features: ImageFeatures, prompt: Prompt, opening: PrefixCache | None = None) -> PrefixCache:
         """Let the language model read the images and the instruction of `prompt` once.
 
-        The result serves every prompt of the same kind (equal `Prompt.prefix`) on the same features.
+        The result serves every prompt of the same kind (equal `Prompt.prefix`) on the same features. An `opening` from
+        `read_opening` spares reading the words before the image.
         """
         embed = self.language_model.embed_tokens
         rows = [fill_in(prompt.prefix, embed, tokens) for tokens in features.image_tokens]
-        return self.language_model.read_prefix(torch.stack(rows), prompt.prefix)
+        return self.language_model.read_prefix(torch.stack(rows), prompt.prefix, opening)
+
+    def read_opening(self, prompt: Prompt) -> PrefixCache:
+        """Let the language model read the words before the image, which are the same for every image."""
+        ids = torch.tensor([prompt.opening], device=self.query_projector.weight.device)
+        return self.language_model.read_prefix(self.language_model.embed_tokens(ids), prompt.opening)
 
 
 def _backbone(config: PSALMConfig) -> SwinBackbone | TinyViTBackbone:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
+import torch
 import torch.nn.functional as F
 from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
@@ -30,13 +34,84 @@ class WindowBlock(SwinTransformerBlock):
             dynamic_mask=True,
             drop_path=drop_path,
         )
-        # timm leaves this off by default; it is a third faster on a CPU and equal to rounding.
-        self.attn.fused_attn = True  # type: ignore[misc]  # final for TorchScript alone
 
     def _attn(self, x: Tensor) -> Tensor:
-        height, width = x.shape[1:3]
-        padded = F.pad(x, (0, 0, 0, -width % self.window_size[1], 0, -height % self.window_size[0]))
-        return super()._attn(padded)[:, :height, :width]
+        """Attend within windows; padding costs nothing but its place in a window, and only mixed windows are masked."""
+        batch, height, width, dim = x.shape
+        attention, area = self.attn, self.window_size[0] * self.window_size[1]
+        plan = _window_plan(height, width, self.window_size[0], self.shift_size[0], x.device)
+        tokens = attention.qkv(x).flatten(1, 2).index_select(1, plan.order)
+        if len(plan.padding):
+            tokens[:, plan.padding] = attention.qkv.bias  # what the layer makes of a zero
+        # (3, B, windows, heads, area, width of a head)
+        qkv = tokens.view(batch, -1, area, 3, attention.num_heads, dim // attention.num_heads).permute(3, 0, 1, 4, 2, 5)
+        bias = attention._get_rel_pos_bias()
+        mixed = (bias + plan.mask[:, None].to(bias)).repeat(batch, 1, 1, 1)
+        attended = []
+        for part, mask in zip(qkv.split([plan.plain, len(plan.mask)], dim=2), (bias, mixed), strict=True):
+            q, k, v = part.flatten(1, 2)
+            if len(q):
+                out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+                attended.append(out.transpose(1, 2).reshape(batch, -1, dim))
+        restored = torch.cat(attended, dim=1).index_select(1, plan.back)
+        return attention.proj(restored).view(batch, height, width, dim)
+
+
+@dataclass(frozen=True)
+class _WindowPlan:
+    """Where each token of a map goes when the map is padded, shifted and cut into windows.
+
+    Parameters
+    ----------
+    order : (windows * area,) tensor of int
+        The token at each place, windows that mix distant parts of the map last; any token where there is padding.
+    padding : (P,) tensor of int
+        Places that hold padding.
+    back : (height * width,) tensor of int
+        The place of each token.
+    plain : int
+        How many windows need no mask.
+    mask : (M, area, area) tensor
+        Added to the attention of the others, as published: -100 between tokens that are no neighbours.
+    """
+
+    order: Tensor
+    padding: Tensor
+    back: Tensor
+    plain: int
+    mask: Tensor
+
+
+@lru_cache(maxsize=64)
+def _window_plan(height: int, width: int, window: int, shift: int, device: torch.device) -> _WindowPlan:
+    # Made for good: a tensor of inference mode could not be used in training later.
+    with torch.inference_mode(False):
+        (rows, row_parts), (columns, column_parts) = (_shifted(length, window, shift) for length in (height, width))
+
+        def windows(values: Tensor) -> Tensor:
+            grid = values.unflatten(1, (-1, window)).unflatten(0, (-1, window))
+            return grid.transpose(1, 2).reshape(-1, window * window)
+
+        order = windows(rows[:, None] * width + columns)
+        real = windows((rows < height)[:, None] & (columns < width))
+        part = windows(row_parts[:, None] * 3 + column_parts)
+        is_mixed = (part != part[:, :1]).any(dim=1)
+        sorting = is_mixed.long().argsort(stable=True)
+        order, real, part = order[sorting].flatten(), real[sorting].flatten(), part[is_mixed]
+        back = torch.empty(height * width, dtype=torch.long)
+        back[order[real]] = real.nonzero().flatten()
+        mask = torch.where(part[:, :, None] == part[:, None], 0.0, -100.0)
+        tensors = (torch.where(real, order, 0), (~real).nonzero().flatten(), back, mask)
+        order, padding, back, mask = (tensor.to(device) for tensor in tensors)
+        return _WindowPlan(order, padding, back, int((~is_mixed).sum()), mask)
+
+
+def _shifted(length: int, window: int, shift: int) -> tuple[Tensor, Tensor]:
+    """Of one side, padded to whole windows and shifted: the token at each place, and the part of the map it is in."""
+    padded = math.ceil(length / window) * window
+    places = torch.arange(padded)
+    parts = (places >= padded - window).long() + (places >= padded - shift).long() if shift else places * 0
+    return (places + shift) % padded, parts
 
 
 class Stage(nn.Module):

@@ -120,7 +120,8 @@ class TransformerDecoder(nn.Module):
         Returns
         -------
         list of MaskProposals
-            Before the first layer and after each one; the last is final.
+            Before the first layer and after each one; the last is final. In torch's inference mode, where nothing can
+            be learnt, the final one alone.
         """
         sizes = [(level.shape[2], level.shape[3]) for level in multi_scale]
         values = [
@@ -130,26 +131,32 @@ class TransformerDecoder(nn.Module):
             value + sine_position_encoding(size, value.shape[2], value.device, value.dtype)
             for size, value in zip(sizes, values, strict=True)
         ]
-        proposals = [self._propose(queries, mask_features, conditions)]
+        # Resizing is linear: the masks of resized features are the resized masks, for a fraction of the work.
+        resized = [F.interpolate(mask_features, size=size, mode="bilinear", align_corners=False) for size in sizes]
+        proposals = []
         for index, layer in enumerate(self.layers):
+            if not torch.is_inference_mode_enabled():
+                proposals.append(self._propose(queries, mask_features, conditions))
             level = index % len(sizes)
-            allowed = _attention_mask(proposals[-1].mask_logits, sizes[level])
+            allowed = _attention_mask(self._masks(self.norm(queries), resized[level]))
             queries = layer(queries, self.query_embed, keys[level], values[level], allowed)
-            proposals.append(self._propose(queries, mask_features, conditions))
-        return proposals
+        return [*proposals, self._propose(queries, mask_features, conditions)]
 
     def _propose(self, queries: Tensor, mask_features: Tensor, conditions: ConditionEmbeddings) -> MaskProposals:
         queries = self.norm(queries)
         scored = self.condition_heads[conditions.kind](queries)
         return MaskProposals(
-            mask_logits=torch.einsum("bqc,bchw->bqhw", self.mask_head(queries), mask_features),
+            mask_logits=self._masks(queries, mask_features),
             condition_logits=scored @ conditions.embeddings.transpose(1, 2),
             num_conditions=conditions.num_conditions,
         )
 
+    def _masks(self, queries: Tensor, features: Tensor) -> Tensor:
+        """Mask logits (B, Q, h, w) of queries after their norm (B, Q, dim) on features (B, mask_dim, h, w)."""
+        return torch.einsum("bqc,bchw->bqhw", self.mask_head(queries), features)
 
-def _attention_mask(mask_logits: Tensor, size: tuple[int, int]) -> Tensor:
+
+def _attention_mask(mask_logits: Tensor) -> Tensor:
     """Where each query may look: inside its own mask, or everywhere when that is empty; (B, Q, rows * columns) bool."""
-    resized = F.interpolate(mask_logits.detach(), size=size, mode="bilinear", align_corners=False)
-    inside = resized.flatten(2) >= 0
+    inside = mask_logits.detach().flatten(2) >= 0
     return inside | ~inside.any(dim=2, keepdim=True)

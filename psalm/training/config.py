@@ -83,7 +83,8 @@ class DataConfig:
 
     Parameters
     ----------
-    kind : {"coco", "scenes"}
+    kind : {"coco", "scenes", ...}
+        A COCO file, generated scenes, or the name of a published data set (`psalm.data.datasets.DATASETS`).
     weight : float
         How often it is drawn, relative to the others.
     tasks : list of str
@@ -92,7 +93,11 @@ class DataConfig:
         Arguments of the source (paths, split, sizes), in the words of `psalm.data`.
     """
 
-    kind: Literal["coco", "scenes"]
+    kind: Literal[
+        "coco", "scenes", "coco-panoptic", "coco-instances", "coco-semantic", "refcoco", "refcoco+", "refcocog",
+        "grefcoco", "coco-interactive", "lvis", "ade20k", "cityscapes", "pascal-voc", "pascal-context-59",
+        "pascal-context-459", "davis",
+    ]  # fmt: skip
     weight: float = 1.0
     tasks: tuple[Task, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)

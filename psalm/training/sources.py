@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from psalm.checkpoint import load_model, read_weights
 from psalm.conditions import Task
 from psalm.config import PSALMConfig
 from psalm.data.coco_samples import CocoSamples
+from psalm.data.datasets import open_dataset
 from psalm.data.mixture import Mixture, Samples
 from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
@@ -91,7 +93,8 @@ def open_samples(settings: DataConfig) -> Samples:
     ConfigError
         When an option is unknown or missing.
     """
-    kind = {"coco": CocoSamples, "scenes": SceneSamples}[settings.kind]
+    own = {"coco": CocoSamples, "scenes": SceneSamples}
+    kind = own.get(settings.kind) or partial(open_dataset, settings.kind)
     try:
         return kind(**settings.options)
     except TypeError as error:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from skimage.measure import label
 
-from psalm.annotations import Annotations, Category
 from psalm.conditions import CategoryCondition, SentenceCondition
+from psalm.decoding import Thresholds
+from psalm.proposals import MaskProposals
 
 with contextlib.suppress(ImportError):
     # Before the first window: after it, Mesa's LLVM would crash the import in any later test that uses torch.
@@ -24,16 +26,27 @@ class FakePredictor:
     """Finds bright objects: all for a class list, the first for a sentence, the one under each region, if any."""
 
     device = "cpu"
-    config = SimpleNamespace(name="fake")
 
     def __init__(self) -> None:
         self.images = 0
         self.asked: list[Any] = []
-        self.thresholds: list[float | None] = []
         self.threads: list[threading.Thread] = []
         self.go = threading.Event()
         self.go.set()
         self.error: Exception | None = None
+        self.info: dict[str, Any] = {}
+        self.tokens = 100
+
+    @property
+    def config(self) -> Any:
+        """A model image as large as the image, so that masks come back pixel by pixel."""
+        size = max(self.objects.shape) if self.images else 1
+        return SimpleNamespace(name="fake", image_size=size, num_mask_tokens=self.tokens, mask_generator="two_way")
+
+    @property
+    def thresholds(self) -> Any:
+        """As a model has them."""
+        return Thresholds(score=0.5)
 
     def set_image(self, image: Any) -> None:
         """Label the bright objects."""
@@ -41,34 +54,42 @@ class FakePredictor:
         grey = image if image.ndim == 2 else image.mean(axis=2)
         self.objects = label(grey > 0.5 * max(float(grey.max()), 1e-6))
 
-    def predict(self, condition: Any, task: Any = None, score_threshold: float | None = None) -> Annotations:
-        """Answer with the objects."""
+    def predict_proposals(self, condition: Any, task: Any = None) -> Any:
+        """A proposal for each object, and an empty one for those who ask about nothing."""
         self.asked.append(condition)
-        self.thresholds.append(score_threshold)
         self.threads.append(threading.current_thread())
         self.go.wait(10)
         if self.error is not None:
             raise self.error
-        found = range(1, int(self.objects.max()) + 1)
-        if isinstance(condition, CategoryCondition):
-            ids = [1 + (i - 1) % len(condition) for i in found]
-            masks = [self.objects == i for i in found]
-            categories = tuple(Category(i, name) for i, name in enumerate(condition.names, start=1))
-            prompts = [condition.names[i - 1] for i in ids]
-        elif isinstance(condition, SentenceCondition):
-            masks, ids, prompts = [self.objects == 1], [1], [condition.text]
-            categories = (Category(1, condition.text),)
-        else:
-            answers = [(self._under(region), i) for i, region in enumerate(condition.masks)]
-            answers = [(mask, i) for mask, i in answers if mask.any()]
-            masks, prompts = [mask for mask, _ in answers], [f"{condition.kinds[i]} {i + 1}" for _, i in answers]
-            ids, categories = [1] * len(masks), (Category(1, "object"),)
-        stack = np.stack(masks) if masks else np.zeros((0, *self.objects.shape), dtype=bool)
-        return Annotations(stack, np.array(ids), np.linspace(0.9, 0.6, len(ids)), categories, tuple(prompts))
+        count, size = int(self.objects.max()), self.config.image_size
+        masks = np.full((count + 1, size, size), -8.0, dtype=np.float32)
+        for i in range(count):
+            masks[i, : self.objects.shape[0], : self.objects.shape[1]][self.objects == i + 1] = 8
+        quality = np.append(np.linspace(0.9, 0.6, count), 0.5)
+        logits = self._logits(condition, count)
+        return MaskProposals(
+            torch.from_numpy(masks)[None],
+            torch.from_numpy(logits)[None],
+            (logits.shape[1],),
+            torch.from_numpy(quality.astype(np.float32))[None],
+        )
 
-    def _under(self, region: Any) -> Any:
-        hits = self.objects[region & (self.objects > 0)]
-        return self.objects == np.bincount(hits).argmax() if len(hits) else np.zeros_like(region)
+    def _logits(self, condition: Any, count: int) -> np.ndarray:
+        if isinstance(condition, CategoryCondition):
+            logits = np.full((count + 1, len(condition) + 1), -20.0, dtype=np.float32)
+            logits[np.arange(count), np.arange(count) % len(condition)] = 20
+            logits[count, -1] = 20
+            return logits
+        logits = np.full((count + 1, len(condition)), -1e4, dtype=np.float32)
+        logits[count] = 0
+        if isinstance(condition, SentenceCondition):
+            logits[0] = 20
+            return logits
+        for i, region in enumerate(condition.masks):
+            hits = self.objects[region & (self.objects > 0)]
+            if len(hits):
+                logits[np.bincount(hits).argmax() - 1, i] = 20
+        return logits
 
 
 @pytest.fixture
@@ -96,7 +117,7 @@ class Post:
     def __call__(self, function: Callable[[], None]) -> None:
         self._queue.put(function)
 
-    def wait(self, until: Callable[[], bool], timeout: float = 10) -> None:
+    def wait(self, until: Callable[[], bool], timeout: float = 60) -> None:
         """Run handed-over callables until a condition holds."""
         while not until():
             self._queue.get(timeout=timeout)()
@@ -116,5 +137,6 @@ def annotator(make_napari_viewer: Any, predictor: FakePredictor, image: np.ndarr
     viewer.add_image(image, name="squares")
     widget = AnnotatorWidget(viewer, load=lambda _name: predictor)
     viewer.window.add_dock_widget(widget, name="PSALM")
+    widget.preview.first.setChecked(False)  # most tests want the objects at once
     yield widget
     widget.shut_down()

@@ -24,6 +24,7 @@ def test_every_command_can_be_imported(manifest: PluginManifest) -> None:
         for kind in ("widgets", "readers", "writers", "sample_data")
         for item in getattr(manifest.contributions, kind)
     }
+    used |= {item.command for items in manifest.contributions.menus.values() for item in items}
     assert used == {command.id for command in manifest.contributions.commands}
 
 
@@ -67,7 +68,8 @@ def test_napari_docks_the_widget(
         viewer = make_napari_viewer()
         viewer.add_image(image, name="squares", scale=(2, 2))
         _, widget = viewer.window.add_plugin_dock_widget("napari-psalm", "PSALM annotator")
-        widget.session._load = lambda _name: predictor
+        widget.session._answerer._load = lambda _name: predictor
+        widget.preview.first.setChecked(False)
         widget.question.classes.editor.setPlainText("square")
         widget.segment()
         qtbot.waitUntil(lambda: not widget.session.runner.busy)
@@ -92,3 +94,25 @@ def test_napari_saves_labels_through_our_writer(make_napari_viewer: Any, tmp_pat
         assert len(read_coco(path).annotations) == 1
         opened = viewer.open(path, plugin="napari-psalm")
         np.testing.assert_array_equal(opened[0].data, np.eye(6))
+
+
+def test_the_menu_opens_a_folder(
+    make_napari_viewer: Any,
+    npe2pm: Any,
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    image: np.ndarray,
+) -> None:
+    from PIL import Image
+
+    from napari_psalm._commands import open_folder
+    from napari_psalm.widgets import dataset_panel
+
+    Image.fromarray(image).save(tmp_path / "a.png")
+    monkeypatch.setattr(dataset_panel.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    with npe2pm.tmp_plugin(package=None, manifest=PluginManifest.from_file(MANIFEST)):
+        viewer = make_napari_viewer()
+        open_folder()
+        qtbot.waitUntil(lambda: "a objects" in viewer.layers)
+        assert (tmp_path / "psalm.db").exists()

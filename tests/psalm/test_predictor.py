@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +71,104 @@ def test_every_task_answers_at_the_original_size(predictor, image, condition, ta
 
 
 def test_an_image_is_encoded_once(predictor, image, monkeypatch):
-    calls = []
+    predictor = PSALMPredictor(predictor.model, Letters())  # type: ignore[arg-type]
+    calls: list[int] = []
     encode = predictor.model.encode_image
     monkeypatch.setattr(predictor.model, "encode_image", lambda images: calls.append(len(images)) or encode(images))
     predictor.set_image(image)
     for condition, task in CONDITIONS:
         predictor.predict(condition, task)
     assert calls == [1]
+
+
+def test_an_image_that_comes_back_or_was_prefetched_is_not_encoded_again(predictor, image, monkeypatch):
+    predictor = PSALMPredictor(predictor.model, Letters())  # type: ignore[arg-type]
+    calls: list[int] = []
+    encode, read = predictor.model.encode_image, predictor.model.read_prefix
+    monkeypatch.setattr(predictor.model, "encode_image", lambda images: calls.append(len(images)) or encode(images))
+    predictor.set_image(image)
+    first = predictor.predict(regions())
+    reads: list[int] = []
+    monkeypatch.setattr(predictor.model, "read_prefix", lambda *given: reads.append(1) or read(*given))
+    thread = threading.Thread(target=predictor.prefetch, args=(image[::-1],))
+    thread.start()
+    thread.join()
+    assert calls == [1, 1] and reads == [1]
+    predictor.set_image(image[::-1])
+    predictor.predict(regions())
+    predictor.set_image(image)
+    again = predictor.predict(regions())
+    assert calls == [1, 1] and reads == [1]
+    assert np.array_equal(first.masks, again.masks) and np.array_equal(first.scores, again.scores)
+
+
+def test_no_answer_comes_from_weights_that_have_changed(image):
+    torch.manual_seed(0)
+    model = PSALM(PSALMConfig.small())
+    predictor = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    predictor.set_image(image)
+    before = predictor.predict_proposals(regions())
+    with torch.no_grad():
+        for part in (model.backbone.norms[0].bias, model.language_model.model.embed_tokens.weight):
+            part.add_(0.5)
+    predictor.set_image(image)
+    after = predictor.predict_proposals(regions())
+    expected = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    expected.set_image(image)
+    assert not torch.allclose(before.mask_logits, after.mask_logits)
+    torch.testing.assert_close(after.mask_logits, expected.predict_proposals(regions()).mask_logits, rtol=0, atol=1e-5)
+
+
+def test_words_before_the_image_are_read_once_and_change_nothing(predictor, image):
+    predictor.set_image(image)
+    kept = predictor.predict_proposals(regions())
+    features = predictor.model.encode_image(predictor._transform.image(image)[None])
+    prompt = predictor._prompts.build("interactive", regions())
+    with torch.no_grad():
+        prior = predictor._regions([regions()], [predictor._transform.frame(SHAPE)])
+        whole = predictor.model.propose(features, [prompt], prior)[-1]
+    torch.testing.assert_close(kept.mask_logits, whole.mask_logits, rtol=0, atol=1e-4)
+    torch.testing.assert_close(kept.condition_logits, whole.condition_logits, rtol=0, atol=1e-4)
+
+
+def test_a_class_list_too_long_to_be_read_is_asked_in_parts(image):
+    names = [f"thing number {i}" for i in range(24)]
+    torch.manual_seed(0)
+    model = PSALM(PSALMConfig.small(max_length=800, decoder_layers=1, pixel_decoder_layers=1))
+    predictor = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    parts = predictor._prompts.build_parts("instance", CategoryCondition(names))
+    shares = [part.num_conditions - 1 for part in parts]
+    assert len(parts) > 1 and sum(shares) == len(names) and max(shares) - min(shares) <= len(parts)
+    assert len({part.prefix for part in parts}) == 1
+    predictor.set_image(image)
+    proposals = predictor.predict_proposals(CategoryCondition(names))
+    assert proposals.condition_logits.shape == (1, 20 * len(parts), len(names) + 1)
+    found = predictor.predict(CategoryCondition(names), thresholds=Thresholds(score=0.0))
+    assert set(found.names) & set(names[: shares[0]]) and set(found.names) & set(names[-shares[-1] :])
+    batch = predictor.predict_batch([image, image], CategoryCondition(names), thresholds=Thresholds(score=0.0))
+    assert [len(each) for each in batch] == [len(found)] * 2
+    with pytest.raises(ConditionError, match="at once"):
+        predictor.predict_batch([image, image], [CategoryCondition(names), CategoryCondition(names[:2])])
+    with pytest.raises(ConditionError, match="tokens long"):
+        predictor.predict(CategoryCondition(["x" * 900, "y"]))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_less_precision_gives_nearly_the_same_masks(predictor, image, precision, monkeypatch):
+    import psalm.checkpoint
+
+    copied = copy.deepcopy(predictor.model)
+
+    def load(name: str, device: Any, dtype: Any) -> Any:
+        return psalm.checkpoint.LoadedModel(copied.to(dtype), Letters(), predictor.config)  # type: ignore
+
+    monkeypatch.setattr(psalm.checkpoint, "load_model", load)
+    other = PSALMPredictor.from_pretrained("somewhere", device="cpu", precision=precision)
+    for each in (predictor, other):
+        each.set_image(image)
+    before, after = (each.predict_proposals(regions()).mask_logits[0].float() for each in (predictor, other))
+    assert not torch.equal(before, after)
+    assert ((before > 0) == (after > 0)).float().mean() > 0.95
 
 
 def test_the_default_task_fits_the_condition(predictor, image):
@@ -162,7 +255,7 @@ def test_a_model_folder_is_loaded(tmp_path: Path, predictor, monkeypatch):
 
     asked: dict[str, Any] = {}
 
-    def load(name: str, device: Any) -> Any:
+    def load(name: str, device: Any, dtype: Any) -> Any:
         asked.update(name=name, device=device)
         return psalm.checkpoint.LoadedModel(predictor.model, Letters(), predictor.config, {"a": 1})  # type: ignore
 

@@ -50,6 +50,8 @@ def test_objects_get_ids_and_features(layer: AnnotationLayer, plane: ImagePlane)
         "score": [0.9, 0.9],
         "prompt": ["cell", "cell"],
         "task": ["instance", "instance"],
+        "origin": ["model", "model"],
+        "area": [25, 25],
     }
 
 
@@ -89,18 +91,18 @@ def test_replacing_takes_the_old_objects_in_the_same_step(layer: AnnotationLayer
     assert ids == {1, 2}
     assert _paint(layer, plane, _objects(1), replaced=ids) == (51,)
     assert np.unique(layer.layer.data).tolist() == [0, 50, 51]
-    assert list(layer.table["index"]) == [51]
+    assert list(layer.table["index"]) == [50, 51]
     layer.layer.undo()
-    assert list(layer.table["index"]) == [1, 2]
+    assert list(layer.table["index"]) == [1, 2, 50]
 
 
 def test_rows_and_columns_of_others_are_kept(plane: ImagePlane) -> None:
     data = np.zeros(plane.stack_shape, dtype=np.uint32)
     data[0, 0] = 4
-    layer = AnnotationLayer(Labels(data, features={"index": [4], "class": ["dust"], "area": [1.0]}))
+    layer = AnnotationLayer(Labels(data, features={"index": [4], "class": ["dust"], "roundness": [1.0]}))
     assert _paint(layer, plane, _objects(10)) == (5,)
     assert list(layer.table["index"]) == [4, 5]
-    assert layer.table["area"].iloc[0] == 1.0
+    assert layer.table["roundness"].iloc[0] == 1.0
     assert list(layer.table["class"]) == ["dust", "cell"]
 
 
@@ -121,13 +123,14 @@ def test_a_class_can_be_given_and_colours_follow_it(layer: AnnotationLayer, plan
     _paint(layer, plane, _objects(0, 10))
     table = CategoryTable.from_text("cell\ndust")
     layer.layer.data_setitem((np.array([0]), np.array([0])), 9)
-    layer.set_category(2, "dust")
+    layer.recolour(table)
+    dust = layer.set_category(2, "dust")
     layer.set_category(9, "dust")
     layer.recolour(table)
     assert list(layer.table["class"]) == ["cell", "dust", "dust"]
     colours = layer.layer.colormap.color_dict
     assert None in colours
-    assert not np.allclose(colours[1], colours[2])
+    assert not np.allclose(colours[1], colours[dust])
     with pytest.raises(AnnotationError, match="no object 77"):
         layer.set_category(77, "dust")
 
@@ -152,3 +155,49 @@ def test_a_new_layer_lies_on_its_image(plane: ImagePlane) -> None:
     assert [layer.name for layer in viewer.layers][:2] == ["cells", "cells objects"]
     np.testing.assert_allclose(labels.data_to_world((4, 5)), plane.layer.data_to_world((4, 5)))
     assert labels.metadata["psalm"]["file_name"] == "cells.png"
+
+
+def test_hand_painting_is_folded_into_the_objects_it_touched(layer: AnnotationLayer, plane: ImagePlane) -> None:
+    first, second = _paint(layer, plane, _objects(0, 10))
+    told: list[frozenset[int]] = []
+    layer.changed.connect(told.append)
+    layer.next_category = "dust"
+    layer.layer.brush_size = 1
+    layer.layer.paint((5, 5), first)
+    layer.layer.paint((0, 29), 77)
+    assert [layer.origin(i) for i in (first, second, 77)] == ["both", "model", "hand"]
+    assert (layer.edited_pixels(first), layer.index.area(first)) == (1, 26)
+    assert layer.facts(77).category == "dust"
+    assert told == [frozenset({first}), frozenset({77})]
+    layer.layer.undo()
+    layer.layer.undo()
+    assert layer.origin(first) == "model"
+    assert list(layer.table["origin"]) == ["model", "model"]
+    layer.layer.redo()
+    assert list(layer.table["origin"]) == ["both", "model"]
+
+
+def test_protected_objects_are_not_written(layer: AnnotationLayer, plane: ImagePlane) -> None:
+    _paint(layer, plane, _objects(0))
+    layer.protection = "This image is verified."
+    with pytest.raises(AnnotationError, match="is verified"):
+        _paint(layer, plane, _objects(10))
+    with pytest.raises(AnnotationError, match="is verified"):
+        layer.set_category(1, "dust")
+    assert layer.ids == [1]
+
+
+def test_another_array_is_taken_over(layer: AnnotationLayer, plane: ImagePlane) -> None:
+    _paint(layer, plane, _objects(0))
+    other = np.zeros_like(layer.layer.data)
+    other[3, 3:6] = 8
+    layer.layer.data = other
+    assert layer.ids == [8]
+    assert list(layer.table["area"]) == [3]
+
+
+def test_changes_that_nobody_announced_are_found_on_request(layer: AnnotationLayer, plane: ImagePlane) -> None:
+    _paint(layer, plane, _objects(0, 10))
+    layer.layer.data[layer.layer.data == 2] = 0
+    layer.look_again()
+    assert list(layer.table["index"]) == [1]

@@ -87,3 +87,21 @@ def test_a_file_with_very_many_images_says_so(
     monkeypatch.setattr(coco_files, "MOST_IMAGES", 1)
     with pytest.raises(AnnotationError, match="split it"):
         coco_files.read_labels(path)
+
+
+def test_the_image_beside_the_file_is_opened_too(tmp_path: Path, data: np.ndarray) -> None:
+    from PIL import Image
+
+    path = str(tmp_path / "objects.json")
+    metadata = {"psalm": {"file_name": "plate.png"}}
+    write_coco(path, [_layer(data, metadata=metadata)])
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.full(data.shape, 7, dtype=np.uint8)).save(tmp_path / "images" / "plate.png")
+    read = get_reader(path)
+    assert read is not None
+    (pixels, image, first), (_, attributes, second) = read(path)
+    assert (first, second) == ("image", "labels")
+    assert pixels.mean() == 7
+    assert (image["name"], attributes["name"]) == ("plate", "plate objects")
+    Image.fromarray(np.zeros((3, 3), dtype=np.uint8)).save(tmp_path / "images" / "plate.png")
+    assert [kind for _, _, kind in read(path)] == ["labels"]

@@ -66,7 +66,7 @@ def test_a_lazy_image_is_computed_only_by_read() -> None:
 
 
 def test_of_a_pyramid_the_finest_level_that_is_not_too_large_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_planes, "LARGEST_PLANE", 20 * 20)
+    monkeypatch.setattr(image_planes, "LARGEST_STACK", 20 * 20)
     levels = [np.zeros((64, 64)), np.zeros((32, 32)), np.ones((16, 16))]
     layer = Image(levels, multiscale=True, scale=(2, 2), translate=(10, 0))
     viewer = _show(layer)

@@ -22,7 +22,7 @@ def _on(plane: ImagePlane) -> dict[str, object]:
 
 
 def test_each_point_is_a_disc_around_its_pixel(plane: ImagePlane) -> None:
-    regions = read_regions(PromptLayers(points=Points([[20, 30], [5, 5]], **_on(plane))), plane)
+    regions = read_regions(PromptLayers(points=Points([[20, 30], [5, 5]], **_on(plane))), plane).regions
     assert [region.name for region in regions] == ["point 1", "point 2"]
     rows, columns = np.nonzero(regions[0].condition.masks[0])
     assert (rows.mean(), columns.mean()) == (20, 30)
@@ -31,14 +31,16 @@ def test_each_point_is_a_disc_around_its_pixel(plane: ImagePlane) -> None:
 
 def test_points_in_world_units_find_their_pixel(plane: ImagePlane) -> None:
     world = plane.layer.data_to_world((20, 30))
-    regions = read_regions(PromptLayers(points=Points([world])), plane)
+    regions = read_regions(PromptLayers(points=Points([world])), plane).regions
     rows, columns = np.nonzero(regions[0].condition.masks[0])
     assert (rows.mean(), columns.mean()) == (20, 30)
 
 
 def test_a_rectangle_over_three_pixels_is_a_box_of_three_pixels(plane: ImagePlane) -> None:
     corners = [[-0.5, 3.5], [-0.5, 6.5], [2.5, 6.5], [2.5, 3.5]]
-    region = read_regions(PromptLayers(shapes=Shapes([corners], shape_type="rectangle", **_on(plane))), plane)[0]
+    region = read_regions(PromptLayers(shapes=Shapes([corners], shape_type="rectangle", **_on(plane))), plane).regions[
+        0
+    ]
     expected = np.zeros((40, 60), dtype=bool)
     expected[0:3, 4:7] = True
     np.testing.assert_array_equal(region.condition.masks[0], expected)
@@ -50,7 +52,7 @@ def test_other_shapes_are_outlines_or_scribbles(plane: ImagePlane) -> None:
     layer = Shapes(ndim=2, **_on(plane))
     for kind, data in (("ellipse", square), ("polygon", square), ("line", square[:2]), ("path", square[:3])):
         layer.add(data, shape_type=kind)
-    regions = read_regions(PromptLayers(shapes=layer), plane)
+    regions = read_regions(PromptLayers(shapes=layer), plane).regions
     assert [region.condition.kinds[0] for region in regions] == ["mask", "mask", "scribble", "scribble"]
     ellipse, polygon, line, _ = (region.condition.masks[0] for region in regions)
     assert ellipse.sum() == pytest.approx(np.pi * 100, rel=0.05)
@@ -62,7 +64,7 @@ def test_other_shapes_are_outlines_or_scribbles(plane: ImagePlane) -> None:
 def test_a_turned_rectangle_is_an_outline(plane: ImagePlane) -> None:
     diamond = np.array([[20, 20], [30, 30], [20, 40], [10, 30]])
     layer = Shapes([diamond], shape_type="rectangle", **_on(plane))
-    region = read_regions(PromptLayers(shapes=layer), plane)[0]
+    region = read_regions(PromptLayers(shapes=layer), plane).regions[0]
     assert region.condition.kinds == ("mask",)
     assert region.condition.masks.sum() == pytest.approx(200, rel=0.12)
 
@@ -71,7 +73,7 @@ def test_a_turned_rectangle_is_an_outline(plane: ImagePlane) -> None:
 def test_each_painted_id_is_a_region(plane: ImagePlane, painted: str) -> None:
     data = np.zeros((40, 60), dtype=np.uint8)
     data[2:5, 2:5], data[20:30, 30:40] = 3, 7
-    regions = read_regions(PromptLayers(labels=Labels(data, **_on(plane)), painted=painted), plane)
+    regions = read_regions(PromptLayers(labels=Labels(data, **_on(plane)), painted=painted), plane).regions
     assert [region.name for region in regions] == ["painted 3", "painted 7"]
     np.testing.assert_array_equal(regions[1].condition.masks[0], data == 7)
     assert regions[0].condition.kinds == (painted,)
@@ -82,7 +84,7 @@ def test_points_of_other_slices_are_left_out() -> None:
     layer = viewer.add_layer(Image(np.zeros((3, 40, 60))))
     viewer.dims.set_current_step(0, 1)
     points = Points([[0, 5, 5], [1, 20, 20], [2, 5, 5]])
-    regions = read_regions(PromptLayers(points=points), visible_plane(viewer, layer))
+    regions = read_regions(PromptLayers(points=points), visible_plane(viewer, layer)).regions
     assert [region.name for region in regions] == ["point 2"]
 
 

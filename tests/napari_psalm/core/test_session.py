@@ -7,56 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Points
 
 from napari_psalm.core.category_table import CategoryTable
 from napari_psalm.core.prompt_layers import PromptLayers
-from napari_psalm.core.questions import Request
-from napari_psalm.core.session import AnnotationSession
 from psalm.conditions import Task
 from psalm.errors import AnnotationError, CheckpointError
-
-SQUARES = CategoryTable.from_text("square")
-
-
-class Bench:
-    """A session with a viewer without a window; `ask` waits for the answer."""
-
-    def __init__(self, predictor: Any, post: Any, image: np.ndarray) -> None:
-        self.predictor, self.post = predictor, post
-        self.viewer = ViewerModel()
-        self.image = self.viewer.add_image(image, name="squares")
-        self.loaded: list[str] = []
-        self.said: list[tuple[str, str]] = []
-        self.results: list[Any] = []
-        self.session = AnnotationSession(self.viewer, post, self._load)
-        self.session.status.connect(lambda text, level: self.said.append((text, level)))
-        self.session.painted.connect(lambda _image, labels: self.results.append(labels))
-
-    def _load(self, name: str) -> Any:
-        self.loaded.append(name)
-        return self.predictor
-
-    def request(self, task: Task = Task.INSTANCE, **changes: Any) -> Request:
-        return Request(**({"image": self.image, "task": task, "categories": SQUARES} | changes))
-
-    def ask(self, task: Task = Task.INSTANCE, **changes: Any) -> Any:
-        self.session.segment(self.request(task, **changes))
-        self.post.wait(lambda: not self.session.runner.busy)
-        return self.results[-1] if self.results else None
-
-    @property
-    def labels(self) -> Any:
-        return self.results[-1]
-
-
-@pytest.fixture
-def bench(predictor: Any, post: Any, image: np.ndarray) -> Any:
-    bench = Bench(predictor, post, image)
-    yield bench
-    predictor.go.set()
-    bench.session.close()
+from tests.napari_psalm.core.bench import SQUARES, Bench
 
 
 def test_a_class_list_becomes_a_labels_layer(bench: Bench) -> None:
@@ -82,10 +39,9 @@ def test_the_model_and_the_image_are_read_once(bench: Bench) -> None:
 
 
 def test_a_sentence_gives_its_object_the_chosen_class(bench: Bench) -> None:
-    labels = bench.ask(Task.REFERRING, sentence="the left square", category="tile", score_threshold=0.2)
+    labels = bench.ask(Task.REFERRING, sentence="the left square", category="tile")
     assert list(labels.features["class"]) == ["tile"]
     assert list(labels.features["prompt"]) == ["the left square"]
-    assert bench.predictor.thresholds == [0.2]
 
 
 def test_only_prompts_without_an_object_are_asked(bench: Bench) -> None:
@@ -227,7 +183,7 @@ def test_errors_of_the_model_are_said(bench: Bench, error: Exception, text: str)
 
 def test_nothing_found_says_so(bench: Bench) -> None:
     bench.image.data = np.zeros_like(bench.image.data)
-    bench.ask(score_threshold=0.7)
+    bench.ask()
     assert bench.said[-1] == ("Nothing found: try other words or lower the score.", "problem")
 
 

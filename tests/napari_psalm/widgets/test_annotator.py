@@ -18,6 +18,12 @@ def _ask(qtbot: Any, widget: Any) -> Any:
     return widget.result.layers.layer
 
 
+def _settle(qtbot: Any, widget: Any) -> None:
+    """Wait until what was drawn is asked and answered."""
+    qtbot.wait(200)
+    qtbot.waitUntil(lambda: not widget.session.runner.busy)
+
+
 def _keys(viewer: Any) -> dict[str, Any]:
     return {str(key): function for key, function in viewer.keymap.items()}
 
@@ -74,7 +80,7 @@ def test_each_click_gives_an_object_of_the_class(qtbot: Any, annotator: Any) -> 
     assert (annotator.viewer.layers.selection.active, points.mode) == (points, "add")
     for column in (10, 30):
         points.add([[15, column]])
-        qtbot.waitUntil(lambda: not annotator.session.runner.busy)
+        _settle(qtbot, annotator)
     assert list(annotator.result.layers.layer.features["class"]) == ["tile", "tile"]
     annotator.objects.undo.click()
     assert list(annotator.result.layers.layer.features["prompt"]) == ["point 1"]
@@ -93,7 +99,7 @@ def test_shapes_and_painted_labels_are_prompts(qtbot: Any, annotator: Any) -> No
     annotator.question.mode.choose(PROMPTS)
     annotator.question.prompts.add_shapes()
     annotator.viewer.layers["shapes"].add([[8, 3], [22, 17]], shape_type="rectangle")
-    qtbot.waitUntil(lambda: not annotator.session.runner.busy)
+    _settle(qtbot, annotator)
     assert not annotator.question.prompts._painted_row.isVisibleTo(annotator.question.prompts)
     annotator.question.prompts.add_labels()
     assert annotator.question.prompts._painted_row.isVisibleTo(annotator.question.prompts)
@@ -110,10 +116,10 @@ def test_the_request_follows_the_mode(annotator: Any) -> None:
     assert annotator.request().task is Task.REFERRING
     annotator.question.several.setChecked(True)
     assert annotator.request().task is Task.GENERALISED_REFERRING
-    annotator.result.score.setValue(0.4)
     annotator.result.existing.choose(1)
+    annotator.look_at.choose(1)
     request = annotator.request()
-    assert (request.score_threshold, request.replace, request.sentence) == (0.4, True, "the left square")
+    assert (request.in_view, request.replace, request.sentence) == (True, True, "the left square")
     annotator.question.mode.choose(CLASSES)
     assert annotator.question.classes.isVisibleTo(annotator)
 
@@ -162,10 +168,8 @@ def test_an_object_gets_another_class(qtbot: Any, annotator: Any, tmp_path: Path
     annotator.question.classes.set_table(CategoryTable.from_text("square\ntile"))
     labels = _ask(qtbot, annotator)
     labels.selected_label = 2
-    assert annotator.objects.give.text() == "Set object 2 to"
-    annotator.objects.category.setCurrentText("object")
-    annotator.objects.give.click()
-    assert list(labels.features["class"]) == ["square", "object", "square"]
+    annotator.objects.set_class("object")
+    assert sorted(labels.features["class"]) == ["object", "square", "square"]
     annotator.export_to(tmp_path / "coco.json")
     content = json.loads((tmp_path / "coco.json").read_text())
     assert [category["name"] for category in content["categories"]] == ["square", "tile", "object"]

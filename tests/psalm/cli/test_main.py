@@ -39,23 +39,11 @@ def test_help_and_version(run):
     assert run("--version").output.strip() == psalm.__version__
     output = run("--help").output
     assert all(
-        name in output for name in ("demo", "prelabel", "train", "evaluate", "info", "fetch", "convert", "parity")
+        name in output
+        for name in ("demo", "prelabel", "relabel", "report", "train", "evaluate", "info", "fetch", "convert", "parity")
     )
-    for name in ("demo", "prelabel", "train", "evaluate", "info", "fetch", "convert", "parity"):
+    for name in ("demo", "prelabel", "relabel", "report", "train", "evaluate", "info", "fetch", "convert", "parity"):
         assert run(name, "--help").exit_code == 0
-
-
-def test_prelabel(run, folder, tmp_path):
-    (folder / "bad.png").write_bytes(b"")
-    result = run("prelabel", folder, "--classes", "cell, coin", "--sentence", "the right one", "--out", "out")
-    assert result.exit_code == 0, result.output
-    assert "1 images labelled, 3 objects" in result.output
-    assert "bad.png" in result.output
-    assert json.loads((tmp_path / "out" / "coco.json").read_text())["images"][0]["file_name"] == "a.png"
-    assert (
-        "1 kept"
-        in run("prelabel", folder, "--classes", "cell,coin", "--sentence", "the right one", "--out", "out").output
-    )
 
 
 def test_an_error_is_one_line_and_exit_code_1(run, tmp_path):

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from psalm.coco.rle import decode_segmentation, encode_mask
+from psalm.coco.rle import (
+    area_of,
+    cut_out,
+    decode_segmentation,
+    encode_mask,
+    masks_by_value,
+    odd_of,
+    pixels_of,
+    to_rle,
+)
 from psalm.errors import AnnotationError
 
 
@@ -60,3 +69,67 @@ def test_polygons_are_united():
 def test_damage_is_named(segmentation, message):
     with pytest.raises(AnnotationError, match=message):
         decode_segmentation(segmentation, (2, 3))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_equal_masks_have_equal_codes(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((7, 9)) < 0.4
+    code = encode_mask(mask)
+    borders = np.flatnonzero(np.diff(mask.T.ravel().astype(int))) + 1
+    runs = np.diff(borders, prepend=0, append=63).tolist()
+    runs = [0, *runs] if mask[0, 0] else runs
+    split = [runs[0], *(part for run in runs[1:] for part in (1, 0, run - 1))]
+    assert to_rle({"size": [7, 9], "counts": runs}, (7, 9)) == code
+    assert to_rle({"size": [7, 9], "counts": split}, (7, 9)) == code
+    assert to_rle(code, (7, 9)) == code
+    assert (area_of(code), pixels_of(code).tolist()) == (mask.sum(), np.flatnonzero(mask.T.ravel()).tolist())
+
+
+def test_a_mask_is_cut_out_of_its_image():
+    mask = np.zeros((50, 60), bool)
+    mask[20:25, 30:33], mask[21, 31] = True, False
+    part, origin = cut_out(encode_mask(mask))
+    assert origin == (20, 30) and np.array_equal(part, mask[20:25, 30:33])
+
+
+def test_values_of_a_picture_become_masks():
+    picture = np.random.default_rng(0).integers(0, 4, (13, 17)).astype(np.uint16) * 7
+    found = masks_by_value(picture)
+    assert set(found) == {0, 7, 14, 21}
+    assert all(found[value] == encode_mask(picture == value) for value in found)
+
+
+def test_rings_take_each_other_away():
+    outer, hole = np.ones((6, 6), bool), np.zeros((6, 6), bool)
+    hole[2:4, 2:5] = True
+    assert odd_of([encode_mask(outer), encode_mask(hole)], (6, 6)) == encode_mask(outer & ~hole)
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        ({"size": 6, "counts": [6]}, "height, width"),
+        ({"size": [2, 3], "counts": [1.5, 4.5]}, "whole numbers"),
+        ({"size": [2, 3], "counts": ["a"]}, "no finite number"),
+        ({"size": [2, 3], "counts": [10**400]}, "no finite number"),
+        ({"size": [2, 3], "counts": "o" * 9 + "0"}, "beyond 32 bits"),
+        ({"size": [2, 3], "counts": "€"}, "character"),
+        ([[1, 1, 2, 2, float("nan"), 3]], "no finite number"),
+        ([[1, 1, 2, 2, 3, None]], "no finite number"),
+        ([[1, 1, 2, 2, 1e9, 3]], "far outside"),
+        ([[[1], [2], [3], [4], [5], [6]]], "no finite number"),
+        (["abcdef"], "nest"),
+    ],
+)
+def test_nonsense_is_named(segmentation, message):
+    with pytest.raises(AnnotationError, match=message):
+        decode_segmentation(segmentation, (2, 3))
+
+
+def test_sizes_that_nothing_can_count_are_refused():
+    with pytest.raises(AnnotationError, match="RLE counts to"):
+        decode_segmentation({"size": [2**16, 2**16], "counts": [2**32]}, (2**16, 2**16))
+    zigzag = [coordinate for i in range(3000) for coordinate in (30_000 * (i % 2), i)]
+    with pytest.raises(AnnotationError, match="pixels long"):
+        decode_segmentation([zigzag], (30_000, 30_000))

@@ -210,7 +210,7 @@ def test_the_short_search_finds_what_the_full_search_finds(with_quality):
         scores = [float(relevance[q]) * QueryMasks(logits, FRAME, quality).score(q) for q in range(30)]
         looked = QueryMasks(logits, FRAME, quality)
         assert looked.best(relevance) == (int(np.argmax(scores)), max(scores))
-        assert len(looked._scores) < 30
+        assert len(looked._looked) < 30
 
 
 def test_padded_batches_are_decoded_image_by_image():
@@ -256,9 +256,12 @@ def test_thresholds_stored_with_the_weights_go_before_the_config() -> None:
 
 
 def test_a_part_of_a_better_object_of_its_category_is_dropped() -> None:
+    from pycocotools import mask as coco_mask
+
     from psalm.decoding.instance import suppress_parts
 
     whole, part, beside = np.zeros((3, 10, 10), dtype=bool)
     whole[:8], part[2:4, 2:4], beside[7:9] = True, True, True
-    assert suppress_parts([(whole, 0), (part, 0), (part, 1), (beside, 0)], 0.9) == [0, 2, 3]
-    assert suppress_parts([(part, 0), (whole, 0)], 0.9) == [0, 1]
+    whole, part, beside = (coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in (whole, part, beside))
+    assert suppress_parts([whole, part, part, beside], [0, 0, 1, 0], 0.9) == [0, 2, 3]
+    assert suppress_parts([part, whole], [0, 0], 0.9) == [0, 1]

@@ -30,6 +30,17 @@ def test_every_layer_proposes_masks_and_scores(decoder, kind, count):
         assert proposal.num_conditions == (count, count)
 
 
+def test_inference_mode_makes_the_final_proposals_alone(decoder):
+    inputs, conditions = _inputs(), ConditionEmbeddings(torch.randn(2, 3, 64), (3, 3), "categories")
+    with torch.no_grad():
+        every = decoder(*inputs, conditions)
+    with torch.inference_mode():
+        final = decoder(*inputs, conditions)
+    assert len(every) == 5 and len(final) == 1
+    assert torch.equal(every[-1].mask_logits, final[0].mask_logits)
+    assert torch.equal(every[-1].condition_logits, final[0].condition_logits)
+
+
 def test_batch_of_unequal_counts_equals_singles(decoder):
     queries, mask_features, levels = _inputs()
     embeddings = torch.randn(2, 4, 64)
@@ -53,9 +64,9 @@ def test_kinds_of_condition_have_heads_of_their_own(decoder):
 
 
 def test_attention_stays_inside_the_mask_unless_that_is_empty():
-    logits = torch.full((1, 2, 4, 4), -1.0)
-    logits[0, 0, :2, :2] = 1.0
-    allowed = _attention_mask(logits, (2, 2))
+    logits = torch.full((1, 2, 2, 2), -1.0)
+    logits[0, 0, 0, 0] = 1.0
+    allowed = _attention_mask(logits)
     assert allowed[0].tolist() == [[True, False, False, False], [True] * 4]
 
 

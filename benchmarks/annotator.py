@@ -1,0 +1,165 @@
+"""From click to drawn mask in a real window, beside the model's own share; how fast the sliders redraw; the opening.
+
+    xvfb-run -a -s "-screen 0 1920x1080x24" python benchmarks/annotator.py
+    xvfb-run -a -s "-screen 0 1920x1080x24" python benchmarks/annotator.py --size 512 --clicks 5
+
+A click goes through the mouse of the canvas, and ends when the canvas has drawn the preview. The image was looked at
+before: what is measured is an hour of clicks, not the first. Sliders redraw a preview of a class list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import napari
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+from skimage import data
+from skimage.transform import resize
+
+from napari_psalm.core.category_table import CategoryTable
+from napari_psalm.widgets.annotator import AnnotatorWidget
+from psalm.conditions import Task
+
+OPENING, OVERHEAD, REDRAW = 1000, 50, 100  # milliseconds, the most there should be
+
+
+class Bench:
+    """A window with an image, the annotator, and a clock on the model."""
+
+    def __init__(self, size: int) -> None:
+        self.viewer = napari.Viewer(show=True)
+        self.viewer.window.resize(1500, 950)
+        image = resize(data.coins(), (size, size), preserve_range=True).astype(np.uint8)
+        self.viewer.add_image(image, name="coins")
+        start = time.perf_counter()
+        self.annotator = AnnotatorWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.annotator, name="PSALM annotator")
+        QApplication.processEvents()
+        self.opening, self.loaded_torch = time.perf_counter() - start, "torch" in sys.modules
+        self.canvas = self.viewer.window._qt_viewer.canvas
+        self.drawings = 0
+        self.canvas._scene_canvas.events.draw.connect(self._count)
+        self.model: list[float] = []
+        self.size = size
+
+    def _count(self, _event: Any) -> None:
+        self.drawings += 1
+
+    def wait(self, until: Callable[[], bool], seconds: float = 300) -> None:
+        """Let the window live until a condition holds."""
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                raise TimeoutError("The window did not get there in time.")
+            QApplication.processEvents()
+
+    def drawn(self) -> None:
+        """Wait for the canvas to draw what was changed."""
+        before = self.drawings
+        self.wait(lambda: self.drawings > before)
+
+    def settle(self) -> None:
+        """Wait until nothing runs, and a moment longer."""
+        self.wait(lambda: not self.annotator.session.runner.busy)
+        end = time.monotonic() + 0.3
+        self.wait(lambda: time.monotonic() > end)
+
+    def time_model(self) -> None:
+        """Note how long each question takes in the model alone."""
+        predictor: Any = self.annotator.session.predictor
+        ask = predictor.predict_proposals
+
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            start = time.perf_counter()
+            answer = ask(*arguments, **keywords)
+            self.model.append(time.perf_counter() - start)
+            return answer
+
+        predictor.predict_proposals = timed
+
+    def click(self, row: float, column: float) -> float:
+        """Click on the canvas; the seconds until the preview is drawn."""
+        camera, native = self.viewer.scene.camera, self.canvas.native
+        x = (column - camera.center[-1]) * camera.zoom + native.width() / 2
+        y = (row - camera.center[-2]) * camera.zoom + native.height() / 2
+        shown: list[Any] = []
+        self.annotator.session.previewed.connect(shown.append)
+        start = time.perf_counter()
+        QTest.mouseClick(native, Qt.MouseButton.LeftButton, pos=QPoint(round(x), round(y)))
+        self.wait(lambda: bool(shown) and shown[-1] is not None)
+        self.drawn()
+        seconds = time.perf_counter() - start
+        self.annotator.session.previewed.disconnect(shown.append)
+        return seconds
+
+    def clicks(self, number: int) -> list[float]:
+        """Times of clicks, each answered on its own."""
+        self.annotator.question.ready_for_clicks()
+        random = np.random.default_rng(0)
+        times = []
+        for row, column in random.uniform(0.1 * self.size, 0.9 * self.size, (number + 1, 2)):
+            times.append(self.click(row, column))
+            self.annotator.session.reject()
+            self.settle()
+        return times[1:]
+
+    def redraws(self, number: int) -> list[float]:
+        """Times from a change of limits to its drawing."""
+        self.annotator.question.classes.set_table(CategoryTable.from_text("coin"))
+        self.annotator.question.mode.choose(0)
+        self.annotator.segment()
+        self.settle()
+        session, times = self.annotator.session, []
+        if session.preview is None:
+            raise RuntimeError("There is no preview to redraw.")
+        limits = session.preview.limits
+        random = np.random.default_rng(0)
+        for score, mask in zip(random.uniform(0.02, 0.9, number), random.uniform(0.15, 0.85, number), strict=True):
+            start = time.perf_counter()
+            session.set_limits(limits.with_limits(replace(limits.overall, score=float(score), mask=float(mask))))
+            self.drawn()
+            times.append(time.perf_counter() - start)
+        return times
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print; 1 when a limit is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--clicks", type=int, default=50)
+    chosen = parser.parse_args(arguments)
+    bench = Bench(chosen.size)
+    bench.wait(lambda: bench.drawings > 2)
+    bench.annotator.question.classes.set_table(CategoryTable.from_text("coin"))
+    bench.annotator.segment()
+    bench.settle()
+    bench.annotator.session.reject()
+    bench.time_model()
+    total = bench.clicks(chosen.clicks)
+    model = bench.model[-len(total) :]
+    overhead = [1000 * (a - b) for a, b in zip(total, model, strict=True)]
+    redraw = [1000 * seconds for seconds in bench.redraws(chosen.clicks)]
+    opening = 1000 * bench.opening
+    torch = "with" if bench.loaded_torch else "without"
+    print(f"the widget opens in {opening:.0f} ms (at most {OPENING}), {torch} torch")
+    print(f"{chosen.size} x {chosen.size}, {Task.INTERACTIVE.value}, median of {len(total)} clicks:")
+    print(f"  click to drawn mask {1000 * statistics.median(total):.0f} ms")
+    print(f"  of it the model     {1000 * statistics.median(model):.0f} ms")
+    print(f"  overhead            {statistics.median(overhead):.0f} ms (at most {OVERHEAD})")
+    print(f"redraw after a slider {statistics.median(redraw):.0f} ms, slowest {max(redraw):.0f} (at most {REDRAW})")
+    bench.viewer.close()
+    late = (opening > OPENING, statistics.median(overhead) > OVERHEAD, statistics.median(redraw) > REDRAW)
+    return int(any(late) or bench.loaded_torch)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""The answer to a question, shown in a layer of its own until it is accepted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_psalm.core.answering import Answer
+from napari_psalm.core.deciding import Found, decide, to_labels
+from napari_psalm.core.limits import ClassLimits
+from napari_psalm.core.object_colours import object_colormap
+from napari_psalm.core.object_facts import FoundObject
+from napari_psalm.core.provenance import facts_of
+from napari_psalm.core.questions import Question
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+NAME = "preview"
+
+
+class Preview:
+    """Objects that are not accepted yet, in a Labels layer over the part of the image that was looked at.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The viewer.
+    question : Question
+        What was asked.
+    answer : Answer
+        What came of it.
+    """
+
+    def __init__(self, viewer: ViewerModel, question: Question, answer: Answer) -> None:
+        from napari.layers import Labels
+
+        self._viewer = viewer
+        self.question, self.answer = question, answer
+        self.found: list[Found] = answer.found
+        self.limits: ClassLimits = answer.limits
+        self.labels: NDArray[np.uint32] = answer.labels
+        seen = question.seen
+        self.layer: Labels = Labels(
+            np.zeros(seen.window_shape, dtype=np.uint32), name=NAME, opacity=0.75, **seen.window_placement()
+        )
+        self.layer.metadata["psalm"] = {"preview": True}
+        self._draw()
+        self.layer.editable = False
+        active = viewer.layers.selection.active
+        below = [seen.layer, question.request.result]
+        at = max((viewer.layers.index(layer) for layer in below if layer in viewer.layers), default=-1)
+        viewer.layers.insert(at + 1, self.layer)
+        viewer.layers.selection.active = active
+
+    @property
+    def objects(self) -> list[FoundObject]:
+        """What is known of the objects, in the order of their ids."""
+        return facts_of(self.question, self.found)
+
+    def redraw(self, limits: ClassLimits) -> None:
+        """Show what meets other limits; the model is not asked."""
+        self.limits = limits
+        self.found = decide(self.answer.kept, limits)
+        self.labels = to_labels(self.found, self.answer.kept.masks.shape)
+        self._draw()
+        self.layer.refresh(extent=False)
+
+    def remove(self) -> None:
+        """Take the layer away."""
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+
+    def _draw(self) -> None:
+        import pandas as pd
+
+        axes = self.question.seen.axes
+        pixels = self.labels if axes[0] < axes[1] else self.labels.T
+        self.layer.data.reshape(pixels.shape)[...] = pixels
+        objects = self.objects
+        self.layer.colormap = object_colormap(dict(enumerate(objects, start=1)), self.question.request.categories)
+        self.layer.features = pd.DataFrame(
+            {
+                "index": range(1, len(objects) + 1),
+                "class": [found.category for found in objects],
+                "score": [round(found.score, 3) for found in objects],
+            }
+        )

@@ -1,0 +1,110 @@
+"""What an object looks like to the small model, so that it is known again in another image.
+
+The small model drafts masks without being told what to look for. Whether a draft shows an object of another image is
+told by the features under both masks, their outlines, their sizes and the draft's quality.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from psalm.modeling.features import ImageFeatures
+
+_OUTLINE = 12
+_LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """How N masks look.
+
+    Parameters
+    ----------
+    looks : (N, D) tensor
+        Features under the mask: the levels of the image one behind the other, each of unit length.
+    outlines : (N, 144) tensor
+        Outline in the mask's own box, of unit length.
+    areas : (N,) tensor
+        Pixels of the original image.
+    """
+
+    looks: Tensor
+    outlines: Tensor
+    areas: Tensor
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+    def select(self, index: Tensor | list[int]) -> Appearance:
+        """Some of the masks, in the order of `index`."""
+        return Appearance(self.looks[index], self.outlines[index], self.areas[index])
+
+    @classmethod
+    def concatenate(cls, parts: list[Appearance]) -> Appearance:
+        """Several behind one another."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in ("looks", "outlines", "areas")))
+
+
+def describe(features: ImageFeatures, masks: Tensor, scale: float) -> Appearance:
+    """How masks look on the image that they were made for.
+
+    Parameters
+    ----------
+    features : ImageFeatures
+        Of one image.
+    masks : (N, h, w) tensor
+        On the padded model image, at any resolution; bool or 0 to 1.
+    scale : float
+        Pixels of the original image per pixel of `masks`.
+    """
+    masks = masks.float()
+    levels = [features.generator["embedding"], features.pyramid[1], features.pyramid[0]]
+    looks = torch.cat([_unit(_pool(level[0].float(), masks)) for level in levels], dim=1)
+    rois = _boxes(masks)
+    outlines = roi_align(masks[:, None], list(rois[:, None]), _OUTLINE, sampling_ratio=2) if len(masks) else masks
+    return Appearance(looks, _unit(outlines.flatten(1)), masks.sum((1, 2)) * scale**2)
+
+
+def likeness(known: Appearance, found: Appearance, quality: Tensor) -> Tensor:
+    """Logits (K, N): whether each of N found masks shows the same kind of object as each of K known ones.
+
+    The weights were fitted to pairs of real images, each source of images counting the same.
+
+    Parameters
+    ----------
+    known, found : Appearance
+    quality : (N,) tensor
+        The generator's estimate of each mask's IoU.
+    """
+    looks = known.looks @ found.looks.T / _LEVELS
+    outlines = known.outlines @ found.outlines.T
+    sizes = (known.areas.clamp(min=1).log()[:, None] - found.areas.clamp(min=1).log()).abs()
+    return 10.3 * looks + 5.6 * outlines - 0.63 * sizes + 7.7 * quality - 19.35
+
+
+def _pool(level: Tensor, masks: Tensor) -> Tensor:
+    """Mean (N, C) of features (C, h, w) under each mask, weighted by cover."""
+    if not len(masks):
+        return level.new_zeros(0, len(level))
+    cover = F.interpolate(masks[:, None], level.shape[-2:], mode="area")[:, 0]
+    weights = cover / cover.sum((1, 2), keepdim=True).clamp(min=1e-6)
+    return torch.einsum("nhw,chw->nc", weights, level)
+
+
+def _boxes(masks: Tensor) -> Tensor:
+    """Boxes (N, 4) as (x0, y0, x1, y1) in mask pixels; of an empty mask, nothing."""
+    h, w = masks.shape[-2:]
+    in_row, in_column = masks.amax(2) > 0, masks.amax(1) > 0
+    rows, columns = torch.arange(h, device=masks.device), torch.arange(w, device=masks.device)
+    y0, x0 = torch.where(in_row, rows, h).amin(1), torch.where(in_column, columns, w).amin(1)
+    y1, x1 = torch.where(in_row, rows + 1, 0).amax(1), torch.where(in_column, columns + 1, 0).amax(1)
+    return torch.stack([torch.minimum(x0, x1), torch.minimum(y0, y1), x1, y1], dim=1).float()
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return F.normalize(vectors, dim=-1)

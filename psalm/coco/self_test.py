@@ -1,0 +1,98 @@
+"""Evaluate a COCO file against itself, as the field's tools would: every object must find itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from psalm.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from pycocotools.coco import COCO
+
+# Images at a time, so that the tables of COCOeval stay small.
+_CHUNK = 1000
+# The loosest and the tightest of COCO's thresholds: an object that is its own answer passes both.
+_IOU_THRESHOLDS = (0.5, 0.95)
+# What pycocotools raises on files that are not as it thinks.
+_FAILURES = (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError, OverflowError)
+
+
+def open_with_pycocotools(source: Path | str | Mapping[str, Any]) -> COCO:
+    """Load a COCO file, or the content of one, with pycocotools, which stays silent.
+
+    Raises
+    ------
+    AnnotationError
+        When pycocotools fails on it.
+    """
+    from pycocotools.coco import COCO
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            if isinstance(source, (str, Path)):
+                return COCO(str(source))
+            coco = COCO()
+            coco.dataset = dict(source)
+            coco.createIndex()
+            return coco
+    except (*_FAILURES, OSError) as error:
+        raise AnnotationError(f"pycocotools cannot load the file ({type(error).__name__}: {error}).") from error
+
+
+def unmatched(coco: COCO) -> list[Any]:
+    """Ids of the annotations that COCOeval does not find in the same file; empty where the average precision is 1.
+
+    Crowds count as regions to ignore, as in every evaluation.
+
+    Raises
+    ------
+    AnnotationError
+        When pycocotools fails on the file.
+    """
+    lost: list[Any] = []
+    image_ids = list(coco.imgs)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            for start in range(0, len(image_ids), _CHUNK):
+                lost.extend(_unmatched_of(coco, image_ids[start : start + _CHUNK]))
+    except _FAILURES as error:
+        raise AnnotationError(f"pycocotools cannot evaluate the file ({type(error).__name__}: {error}).") from error
+    return lost
+
+
+def _unmatched_of(coco: COCO, image_ids: Sequence[Any]) -> Iterator[Any]:
+    from pycocotools.cocoeval import COCOeval
+
+    objects = [found for image in image_ids for found in coco.imgToAnns[image] if not found.get("iscrowd")]
+    if not objects:
+        return
+    answers = [
+        {
+            "image_id": found["image_id"],
+            "category_id": found["category_id"],
+            "segmentation": coco.annToRLE(found),
+            "score": 1.0 if found.get("score") is None else float(found["score"]),
+        }
+        for found in objects
+    ]
+    run = COCOeval(coco, coco.loadRes(answers), "segm")
+    run.params.imgIds = list(image_ids)
+    run.params.iouThrs = np.array(_IOU_THRESHOLDS)
+    run.params.areaRng, run.params.areaRngLbl = [[0, 1e10]], ["all"]
+    most = max(len(coco.imgToAnns[image]) for image in image_ids)
+    run.params.maxDets = [1, most]
+    run.evaluate()
+    run.accumulate()
+    precision = run.eval["precision"][..., -1]
+    if (precision[precision > -1] > 1 - 1e-9).all():
+        return
+    for result in filter(None, run.evalImgs):
+        failed = (result["dtMatches"] == 0) & ~result["dtIgnore"].astype(bool)
+        for place in np.flatnonzero(failed.any(axis=0)):
+            yield objects[result["dtIds"][place] - 1]["id"]
