@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,11 +100,11 @@ class LayerHistory:
         )
 
     def _on_paint(self, event: Event) -> None:
+        self._undone.clear()
         step = read_step(event.value)
         if step is None:
             return
         self._done.append(step)
-        self._undone.clear()
         self._announced.append(step)
         self.settle()
 
@@ -136,9 +137,11 @@ def read_step(atoms: Sequence[Any]) -> Step | None:
     edits = [edit for edit in map(_Edit.of, atoms) if edit.count]
     if not edits:
         return None
+    probes = tuple(islice(_net_changes(edits), _PROBES))
+    if not probes:
+        return None
     ids = frozenset(label_id for edit in edits for label_id in edit.ids() if label_id)
-    box = union(*(edit.box for edit in edits))
-    return Step(ids, box, tuple(_probes(edits)))
+    return Step(ids, union(*(edit.box for edit in edits)), probes)
 
 
 def union(*boxes: Box) -> Box:
@@ -198,36 +201,53 @@ class _Edit:
     def ids(self) -> list[int]:
         return [*unique(self.old), *unique(np.asarray(self.new))]
 
-    def pixels(self) -> Iterator[tuple[tuple[int, ...], int]]:
-        """A few pixels, spread over the edit, with their values afterwards."""
-        new = np.asarray(self.new).ravel()
+    def changed(self) -> Iterator[tuple[int, ...]]:
+        """The pixels that got another value; a few that are spread over the edit come first."""
+        new = np.asarray(self.new)
+        places = np.flatnonzero(self.old.ravel() != (new.ravel() if new.size > 1 else new))
+        if not places.size:
+            return
+        spread = places[np.unique(np.linspace(0, len(places) - 1, _PROBES).astype(int))]
         inside = None if self.mask is None else np.flatnonzero(self.mask)
-        for i in np.unique(np.linspace(0, self.count - 1, _PROBES).astype(int)).tolist():
+        for i in chain(spread.tolist(), places.tolist()):
             if self.indices is not None:
-                pixel = tuple(int(axis[i]) for axis in self.indices)
+                yield tuple(int(axis[i]) for axis in self.indices)
             else:
                 shape = self.old.shape if self.mask is None else self.mask.shape
                 within = np.unravel_index(i if inside is None else inside[i], shape)
-                pixel = tuple(int(axis.start + at) for axis, at in zip(self.key, within, strict=True))
-            yield pixel, int(new[i if new.size > 1 else 0])
+                yield tuple(int(axis.start + at) for axis, at in zip(self.key, within, strict=True))
 
-    def before(self, pixel: tuple[int, ...]) -> int | None:
-        """The value of a pixel before the edit; None when the edit left it alone."""
+    def at(self, pixel: tuple[int, ...]) -> tuple[int, int] | None:
+        """The value of a pixel before and after the edit; None when the edit left it alone."""
+        i = self._place(pixel)
+        if i is None:
+            return None
+        new = np.asarray(self.new).ravel()
+        return int(self.old.ravel()[i]), int(new[i if new.size > 1 else 0])
+
+    def _place(self, pixel: tuple[int, ...]) -> int | None:
         if self.indices is not None:
             here = np.flatnonzero(np.logical_and.reduce([a == at for a, at in zip(self.indices, pixel, strict=True)]))
-            return int(self.old[here[0]]) if len(here) else None
+            return int(here[0]) if len(here) else None
         within = tuple(at - int(axis.start) for at, axis in zip(pixel, self.key, strict=True))
         if any(not 0 <= at < axis.stop - axis.start for at, axis in zip(within, self.key, strict=True)):
             return None
         if self.mask is None:
-            return int(self.old[within])
-        place = int(np.ravel_multi_index(within, self.mask.shape))
-        return int(self.old[np.count_nonzero(self.mask.ravel()[:place])]) if self.mask[within] else None
+            return int(np.ravel_multi_index(within, self.old.shape))
+        if not self.mask[within]:
+            return None
+        return int(np.count_nonzero(self.mask.ravel()[: int(np.ravel_multi_index(within, self.mask.shape))]))
 
 
-def _probes(edits: list[_Edit]) -> Iterator[tuple[tuple[int, ...], int, int]]:
-    """Pixels of the last edit; an earlier edit of the same step may have changed them before."""
-    for pixel, after in edits[-1].pixels():
-        before = next(value for edit in edits if (value := edit.before(pixel)) is not None)
-        if before != after:
-            yield pixel, before, after
+def _net_changes(edits: list[_Edit]) -> Iterator[tuple[tuple[int, ...], int, int]]:
+    """Pixels that the edits together gave another value, with their values before and after."""
+    seen = set()
+    for edit in reversed(edits):
+        for pixel in edit.changed():
+            if pixel in seen:
+                continue
+            seen.add(pixel)
+            values = [both for edit in edits if (both := edit.at(pixel)) is not None]
+            before, after = values[0][0], values[-1][1]
+            if before != after:
+                yield pixel, before, after

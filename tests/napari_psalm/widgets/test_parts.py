@@ -60,7 +60,7 @@ def test_the_class_list_reads_files_and_shows_colours(qtbot: Any, tmp_path: Path
     classes.load(str(tmp_path / "missing.txt"))
     assert "not a class list" in problems[0]
     classes.editor.setPlainText("cell\n\ncoin")
-    assert [colour is None for colour in classes.editor._colours] == [False, True, False]
+    assert [swatch is None for swatch in classes.editor._swatches] == [False, True, False]
     assert classes.table.id_of("coin") == 1
 
 
