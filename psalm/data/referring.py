@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from psalm.data.labelled import Thing
 from psalm.data.words import plural
 
 _SIDES = {
@@ -40,6 +39,33 @@ _BESIDE = {
     (0, -1): ("the {x} below the {y}", "the {x} under the {y}"),
 }
 _ORDER = ("first", "second", "third", "fourth", "fifth")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object.
+
+    Parameters
+    ----------
+    name : str
+        Its category.
+    box : (row0, column0, row1, column1)
+        Pixels; the upper ends are exclusive.
+    area : float
+        Pixels of its mask.
+    colour : str, optional
+        A word of `psalm.data.words.COLOURS`; None where unknown or unclear.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    area: float
+    colour: str | None = None
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(row, column) of the middle of the box."""
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,11 @@ class PrefixCache:
         """How many embeddings (P) have been read."""
         return self.layers[0][0].shape[2]
 
+    def repeat(self, times: int) -> PrefixCache:
+        """The same for so many prompts per image, neighbouring in the batch."""
+        pairs = ((keys.repeat_interleave(times, 0), values.repeat_interleave(times, 0)) for keys, values in self.layers)
+        return PrefixCache(tuple(pairs), self.token_ids)
+
 
 class LanguageModel(nn.Module):
     """Phi without its own input; `lm_head` waits for training on conversations."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
 from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
-from psalm.modeling.mask_description import GEOMETRY, OUTLINE, describe_masks
+from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
 from psalm.modeling.seeds import SeedHead, centre_targets, pick_seeds
 from psalm.modeling.two_way_decoder import MLP, NUM_MASKS, ChannelNorm, TwoWayDecoder
@@ -53,18 +53,26 @@ class TwoWayGenerator(nn.Module):
         self.decoder = TwoWayDecoder(dim, config.num_heads, config.decoder_ffn)
         self.description_size = 2 * dim + in_channels[0] + in_channels[1] + OUTLINE**2 + GEOMETRY
         self.token = nn.Sequential(
-            nn.LayerNorm(self.description_size),
+            Standardise(self.description_size),
             nn.Linear(self.description_size, 2 * config.lm_hidden),
             nn.GELU(),
             nn.Linear(2 * config.lm_hidden, config.lm_hidden),
         )
-        self.geometry = nn.Linear(GEOMETRY, config.lm_hidden)
+        self.geometry = nn.Linear((1 + 2 * WAVES) * GEOMETRY, config.lm_hidden)
         self.kind = nn.Embedding(len(_KINDS), config.lm_hidden)
         self.category_head = MLP(dim, dim, dim, 2)
         self.sentence_head = MLP(dim, dim, dim, 2)
         self.region_head = MLP(dim, dim, dim, 2)
         for parameter in self.region_head.layers[-1].parameters():
             nn.init.zeros_(parameter)  # regions begin with the decoder's own judgement
+
+    @property
+    def standardise(self) -> Standardise:
+        """What brings the numbers of a description to one scale."""
+        first = self.token[0]
+        if not isinstance(first, Standardise):
+            raise TypeError("The first layer of the mask tokens is the standardisation.")
+        return first
 
     def encode(self, pyramid: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """The image embedding (B, C, H/16, W/16); the seeds' proposals join it when they are first needed."""
@@ -129,7 +137,7 @@ class TwoWayGenerator(nn.Module):
 
     def _embed(self, description: Tensor) -> Tensor:
         description = description.to(self.geometry.weight.dtype)
-        return self.token(description) + self.geometry(description[..., -GEOMETRY:])
+        return self.token(description) + self.geometry(waves(description[..., -GEOMETRY:]))
 
     def _seeds_of(self, features: ImageFeatures, b: int) -> tuple[Tensor, Tensor, Tensor]:
         """The best distinct masks (Q, h, w) of one image with quality (Q,) and state (Q, C)."""

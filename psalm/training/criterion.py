@@ -14,7 +14,7 @@ from psalm.proposals import MaskProposals
 from psalm.training.config import CriterionConfig
 from psalm.training.matcher import FOREIGN, Match, match_proposals
 from psalm.training.points import PointSampler, sample_at
-from psalm.training.targets import Target, mask_iou
+from psalm.training.targets import Target
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Criterion:
         least, most = self.config.min_match_iou, self.config.extra_positives_iou
         alive = torch.full((len(masks),), counted, device=masks.device)
         if len(target) and (least > 0 or most > 0):
-            overlap = mask_iou(masks, target.masks)
+            overlap = target.iou(masks)
             match = match.select(overlap[match.queries, match.targets] >= least)
             if most > 0:
                 alive &= overlap.max(1).values <= most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from psalm.errors import ConfigError
 from psalm.modeling.features import ImageFeatures
 from psalm.modeling.psalm import PSALM
 from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.proposals import MaskProposals
 from psalm.training.collate import Batch
 from psalm.training.config import StageConfig
 from psalm.training.criterion import Criterion
@@ -90,6 +92,8 @@ class StageLoop:
         return means
 
     def _encode(self, batch: Batch) -> ImageFeatures:
+        if batch.features:
+            return batch.features
         if self.cache:
             return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
         return self.model.encode_image(batch.images)
@@ -102,7 +106,7 @@ class StageLoop:
             if self.stage.seed_weight and batch.task is Task.PANOPTIC:
                 seeds = self._seed_loss(features, batch.targets)
                 total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())
-            proposals = self.model.propose(features, batch.prompts, batch.regions) if self.criterion.active else []
+            proposals = self._propose(features, batch) if self.criterion.active else []
         if proposals:
             losses = self.criterion(proposals, batch.targets, batch.prompts[0].kind)
             total, terms = total + losses.total, terms | losses.final
@@ -111,6 +115,14 @@ class StageLoop:
         self._seen["loss"].append(float(total.detach()))
         for name, value in terms.items():
             self._seen[f"{batch.task.value}/{name}"].append(value)
+
+    def _propose(self, features: ImageFeatures, batch: Batch) -> list[MaskProposals]:
+        """Proposals for a batch; what several questions about one image have in common is read once."""
+        prefix = None
+        if batch.features and batch.questions > 1:
+            once = replace(features, image_tokens=features.image_tokens[:: batch.questions])
+            prefix = self.model.read_prefix(once, batch.prompts[0]).repeat(batch.questions)
+        return self.model.propose(features, batch.prompts, batch.regions, prefix=prefix)
 
     def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
         generator = self.model.mask_generator
