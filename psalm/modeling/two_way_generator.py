@@ -63,8 +63,12 @@ class TwoWayGenerator(nn.Module):
         self.category_head = MLP(dim, dim, dim, 2)
         self.sentence_head = MLP(dim, dim, dim, 2)
         self.region_head = MLP(dim, dim, dim, 2)
-        for parameter in self.region_head.layers[-1].parameters():
-            nn.init.zeros_(parameter)  # regions begin with the decoder's own judgement
+        # "The leftmost" compares places, which a product with the condition does at once: where a mask lies reaches its
+        # classification past the language model, too.
+        self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
+        # Regions begin with the decoder's own judgement.
+        for parameter in (*self.region_head.layers[-1].parameters(), *self.place.parameters()):
+            nn.init.zeros_(parameter)
 
     @property
     def standardise(self) -> Standardise:
@@ -86,7 +90,9 @@ class TwoWayGenerator(nn.Module):
             counts = kept["description"].any(2).sum(1).clamp(min=1)
             most = int(counts.max())
             state = {name: kept[name][:, :most] for name in ("masks", "quality")}
-            return Draft(self._embed(kept["description"][:, :most]), state=state, counts=tuple(counts.tolist()))
+            description = kept["description"][:, :most]
+            state["geometry"] = description[..., -GEOMETRY:]
+            return Draft(self._embed(description), state=state, counts=tuple(counts.tolist()))
         return self._draft_regions(features, regions)
 
     def forward(
@@ -94,8 +100,9 @@ class TwoWayGenerator(nn.Module):
     ) -> list[MaskProposals]:
         """Classify the drafted masks; there is one prediction, hence a list of one."""
         heads = {"categories": self.category_head, "sentence": self.sentence_head, "regions": self.region_head}
-        logits = heads[conditions.kind](queries) @ conditions.embeddings.mT
         quality, masks = draft.state["quality"], draft.state["masks"]
+        places = waves(draft.state["geometry"].to(queries.dtype))
+        logits = (heads[conditions.kind](queries) + self.place(places)) @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]
             mine = owner[..., None] == torch.arange(logits.shape[-1], device=owner.device)
@@ -161,10 +168,11 @@ class TwoWayGenerator(nn.Module):
         most, maps = max(len(r.kinds) for r in regions), self._maps(features)
         parts = [self._around(features, b, region, most) for b, region in enumerate(regions)]
         masks, quality, states, drawn, kinds, owner = (torch.stack(part) for part in zip(*parts, strict=True))
-        tokens = self._embed(describe_masks(maps, masks.detach() > 0, states, quality))
+        description = describe_masks(maps, masks.detach() > 0, states, quality)
         blank = states.new_zeros(*drawn.shape[:2], states.shape[-1])
         region_tokens = self._embed(describe_masks(maps, drawn, blank, blank[..., 0])) + self.kind(kinds)
-        return Draft(tokens, region_tokens, {"masks": masks, "quality": quality, "owner": owner})
+        state = {"masks": masks, "quality": quality, "owner": owner, "geometry": description[..., -GEOMETRY:]}
+        return Draft(self._embed(description), region_tokens, state)
 
     def _around(self, features: ImageFeatures, b: int, regions: Regions, most: int) -> tuple[Tensor, ...]:
         """Drafts around the regions of one image, padded to `most` regions.

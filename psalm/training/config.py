@@ -34,6 +34,9 @@ class CriterionConfig:
         False when the masks carry no gradient: only the conditions are trained.
     min_match_iou
         A pair whose masks overlap less does not count as a positive; 0 is off.
+    choice
+        Share of the cross entropy over the proposals in the loss of a sentence; the rest judges every proposal by
+        itself, as published.
     extra_positives_iou
         An unmatched proposal that overlaps an object more than this is ignored instead of background; 0 is off.
     """
@@ -52,6 +55,7 @@ class CriterionConfig:
     cost_class: float = 2.0
     mask_loss: bool = True
     min_match_iou: float = 0.0
+    choice: float = 0.0
     extra_positives_iou: float = 0.0
 
 

@@ -102,6 +102,9 @@ class Criterion:
         terms = self._mask_terms(proposals, targets, pairs) if self.config.mask_loss else {}
         measure = category_loss if kind == "categories" else binary_loss
         terms["condition"] = measure(proposals, targets, taught, live, self.config)
+        if kind == "sentence" and self.config.choice:
+            choice = choice_loss(proposals, taught, live)
+            terms["condition"] = (1 - self.config.choice) * terms["condition"] + self.config.choice * choice
         return terms, pairs
 
     @torch.no_grad()
@@ -195,3 +198,21 @@ def binary_loss(
     positives = truth.sum().clamp(min=1)
     weight = ((len(flat) - positives) / positives).clamp(min=1)
     return F.binary_cross_entropy_with_logits(flat, truth, pos_weight=weight)
+
+
+def choice_loss(proposals: MaskProposals, matches: Sequence[Match], live: Sequence[Tensor]) -> Tensor:
+    """Cross entropy over the proposals of each image: the sentence chooses among them.
+
+    "The leftmost" is said of one among others; an absolute score for each is a much harder lesson. Images whose
+    sentence has no answer do not count.
+    """
+    losses = []
+    for number, (logits, match, alive) in enumerate(zip(proposals.condition_logits, matches, live, strict=True)):
+        if not len(match):
+            continue
+        # Places of a batch that hold no mask have no quality.
+        there = alive if proposals.quality is None else alive & (proposals.quality[number] > 0)
+        there = there.index_fill(0, match.queries, True)
+        chosen = logits[:, 0].float().masked_fill(~there, FOREIGN).log_softmax(0)
+        losses.append(-chosen[match.queries].mean())
+    return torch.stack(losses).mean() if losses else proposals.condition_logits.float().sum() * 0

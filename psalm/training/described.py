@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from psalm.data.referring import Thing
 from psalm.errors import ConfigError
 from psalm.files import replacing
 
+_NEAR = 0.3  # IoU with an object
 _TENSORS = ("description", "quality", "areas", "shared", "object_areas", "image_tokens")
 
 
@@ -63,6 +64,17 @@ class DescribedImage:
         shared = torch.stack([self.shared[:, list(answer)].float().sum(1) for answer in answers], dim=1)
         whole = torch.stack([self.object_areas[list(answer)].sum() for answer in answers])
         return shared / (self.areas[:, None] + whole - shared).clamp(min=1e-6)
+
+    def thinned(self, rng: np.random.Generator) -> DescribedImage:
+        """The same with some of the drafts that show no object left out: most are background, and all cost time."""
+        objects = self.shared.shape[1]
+        near = torch.zeros(len(self.areas), dtype=torch.bool)
+        if objects:
+            near = self.overlap([(i,) for i in range(objects)]).amax(1) > _NEAR
+        kept = near | torch.from_numpy(rng.random(len(near)) < rng.uniform(0.05, 0.6))
+        kept[:2] = True
+        drafts = {name: getattr(self, name)[kept] for name in ("description", "quality", "areas", "shared")}
+        return replace(self, **drafts)
 
     def save(self, path: Path) -> None:
         """Write the record as one safetensors file."""
@@ -106,12 +118,16 @@ class DescribedSamples:
     images : sequence of DescribedImage
     sentence_lists : float
         See `psalm.data.questions.ask`.
+    thin : bool
+        Leave out a part of the drafts that show no object, another one for each image.
     """
 
-    def __init__(self, sources: Sequence[str], images: Sequence[DescribedImage], sentence_lists: float) -> None:
+    def __init__(
+        self, sources: Sequence[str], images: Sequence[DescribedImage], sentence_lists: float, thin: bool = False
+    ) -> None:
         self.sources = list(sources)
         self.images = list(images)
-        self._sentence_lists = sentence_lists
+        self._sentence_lists, self._thin = sentence_lists, thin
 
     def __len__(self) -> int:
         return len(self.images)
@@ -121,7 +137,8 @@ class DescribedSamples:
     ) -> DescribedQuestion:
         """A question about image `index`; there are no variants."""
         image = self.images[index]
-        return DescribedQuestion(image, pose(image.labelled, rng, task or Task.INSTANCE, self._sentence_lists))
+        question = pose(image.labelled, rng, task or Task.INSTANCE, self._sentence_lists)
+        return DescribedQuestion(image.thinned(rng) if self._thin else image, question)
 
 
 def _plain(labelled: LabelledImage) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Describer:
         Of cached features.
     autocast : callable
         Context of the forward pass.
+    thin : bool
+        See `DescribedSamples`.
 
     Raises
     ------
@@ -62,7 +64,7 @@ class Describer:
         When the model drafts no masks, or its encoder or projector is in training.
     """
 
-    def __init__(self, model: PSALM, folder: Path | str, autocast: Autocast) -> None:
+    def __init__(self, model: PSALM, folder: Path | str, autocast: Autocast, thin: bool = False) -> None:
         if not isinstance(model.mask_generator, TwoWayGenerator):
             raise ConfigError(f"described needs the two_way generator, not {model.config.mask_generator}.")
         if any(parameter.requires_grad for parameter in model.projector.parameters()):
@@ -73,7 +75,7 @@ class Describer:
         self._transform = ImageTransform(model.config)
         self._folder = self._cache.folder / f"described-{_weights_hash(model.projector)}"
         self._folder.mkdir(exist_ok=True)
-        self._autocast = autocast
+        self._autocast, self._thin = autocast, thin
 
     def __call__(self, samples: Samples[Any], progress: Progress | None = None) -> DescribedSamples:
         """Describe every image of a collection.
@@ -95,7 +97,7 @@ class Describer:
         images = [DescribedImage.load(path) for path in paths]
         if not self.standardise.measured:
             self._measure(images)
-        return DescribedSamples(samples.sources, images, samples.sentence_lists)
+        return DescribedSamples(samples.sources, images, samples.sentence_lists, self._thin)
 
     def _described(self, labelled: LabelledImage) -> Path:
         """The file of an image, made now where it is not there or damaged."""

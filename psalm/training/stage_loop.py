@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from psalm.conditions import Task
 from psalm.errors import ConfigError
@@ -101,7 +103,7 @@ class StageLoop:
     def _backward(self, batch: Batch, share: float) -> None:
         batch = batch.to(self.accelerator.device)
         total, terms = torch.zeros((), device=self.accelerator.device), {}
-        with self.accelerator.autocast():
+        with self.accelerator.autocast(), self._attention():
             features = self._encode(batch)
             if self.stage.seed_weight and batch.task is Task.PANOPTIC:
                 seeds = self._seed_loss(features, batch.targets)
@@ -116,12 +118,17 @@ class StageLoop:
         for name, value in terms.items():
             self._seen[f"{batch.task.value}/{name}"].append(value)
 
+    def _attention(self) -> AbstractContextManager[object]:
+        """On a processor, the fused attention's backward pass takes longer than all other parts together."""
+        return sdpa_kernel(SDPBackend.MATH) if self.accelerator.device.type == "cpu" else nullcontext()
+
     def _propose(self, features: ImageFeatures, batch: Batch) -> list[MaskProposals]:
         """Proposals for a batch; what several questions about one image have in common is read once."""
         prefix = None
         if batch.features and batch.questions > 1:
             once = replace(features, image_tokens=features.image_tokens[:: batch.questions])
-            prefix = self.model.read_prefix(once, batch.prompts[0]).repeat(batch.questions)
+            with torch.no_grad():  # it has little to learn, and would take a third of the time
+                prefix = self.model.read_prefix(once, batch.prompts[0]).repeat(batch.questions)
         return self.model.propose(features, batch.prompts, batch.regions, prefix=prefix)
 
     def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:

@@ -178,7 +178,7 @@ class Trainer:
     def _mixtures(self, stage: StageConfig, folder: Path) -> dict[Task, Mixture[Any]]:
         change = None
         if stage.described:
-            describer = Describer(self.model, folder, self.accelerator.autocast)
+            describer = Describer(self.model, folder, self.accelerator.autocast, thin=True)
 
             def change(samples: Samples[Sample]) -> Samples[Any]:
                 return describer(samples, self.live.describing)
