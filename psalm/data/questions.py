@@ -15,7 +15,7 @@ from psalm.data.sample import Sample
 from psalm.data.words import ALIASES, COLOURS, plural
 
 MAX_OBJECTS = 100
-MAX_NAMES = 12
+MAX_NAMES = 16
 MAX_REGIONS = 8
 
 _TASKS = {
@@ -197,7 +197,7 @@ def _listed(present: list[str], absent: list[str], rng: np.random.Generator, eve
     if absent and not everything and rng.random() < 0.06:
         count = 0
     room = min(MAX_NAMES - count, len(absent))
-    others = min(int(rng.choice([0, 1, 2, 3, 5, 8, 11])), room) if room else 0
+    others = min(int(rng.choice([1, 3, 6, 10, 14, 15])), room) if room else 0
     if count == 0:
         others = max(others, 1)
     names = [present[i] for i in rng.choice(len(present), count, replace=False)]
