@@ -16,9 +16,10 @@ from pycocotools import mask as coco_mask
 from psalm.coco import ImageEntry
 from psalm.conditions import Task
 from psalm.data.augmentation import Augmentation, Box, draw_augmentation
-from psalm.data.labelled import LabelledImage, Thing
+from psalm.data.labelled import LabelledImage
 from psalm.data.negatives import Negatives
 from psalm.data.questions import ask
+from psalm.data.referring import Thing
 from psalm.data.sample import Sample
 from psalm.errors import AnnotationError
 from psalm.images import read_image, to_rgb8
@@ -63,7 +64,7 @@ class CocoSamples:
         per_source: int | None = None,
         sentence_lists: float = 0.0,
     ) -> None:
-        self._sentence_lists = sentence_lists
+        self.sentence_lists = sentence_lists
         content = _read_json(annotations, "annotations")
         self._folder = Path(images)
         self._categories = {category["id"]: category for category in content["categories"]}
@@ -115,7 +116,7 @@ class CocoSamples:
             Which changed copy of the image to ask about; 0 is the image itself. The copy depends on the file and this
             number alone.
         """
-        return ask(self.labelled(index, variant), rng, task, self._sentence_lists)
+        return ask(self.labelled(index, variant), rng, task, self.sentence_lists)
 
     def image(self, index: int, variant: int = 0) -> tuple[NDArray[np.uint8], str]:
         """The (H, W, 3) RGB image that `sample` asks about, and its key."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psalm.data.canvas import Picture, add_noise, clip, lay, smooth_noise
-from psalm.data.labelled import Thing
+from psalm.data.referring import Thing
 from psalm.data.shapes import Ring, blob, place, raster, rod
 
 FIELD_NAMES = ("cell", "nucleus", "bacterium", "red blood cell", "particle", "bubble")

@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from psalm.data.referring import Expression, Thing, expressions
+from psalm.data.words import colour_name
 
-@dataclass(frozen=True)
-class Thing:
-    """One object.
-
-    Parameters
-    ----------
-    name : str
-        Its category.
-    box : (row0, column0, row1, column1)
-        Pixels; the upper ends are exclusive.
-    area : float
-        Pixels of its mask.
-    colour : str, optional
-        A word of `psalm.data.words.COLOURS`; None where unknown or unclear.
-    """
-
-    name: str
-    box: tuple[float, float, float, float]
-    area: float
-    colour: str | None = None
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """(row, column) of the middle of the box."""
-        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+_MOST_COLOURED = 12
 
 
 @dataclass(frozen=True)
@@ -59,6 +38,8 @@ class LabelledImage:
         As in `Sample`.
     expressions : tuple of (str, tuple of int)
         Sentences that came with the image, each with positions in `things`.
+    colours : tuple of str or None, optional
+        The colour that the pixels of each object show, None where unclear; found from the pixels when not given.
     """
 
     image: NDArray[np.uint8]
@@ -71,8 +52,31 @@ class LabelledImage:
     source: str = ""
     key: str = ""
     expressions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    colours: tuple[str | None, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.image.shape[0], self.image.shape[1]
+
+    @cached_property
+    def coloured(self) -> tuple[Thing, ...]:
+        """The objects with the colours that their pixels show; not for crowds, where no sentence needs them."""
+        if self.colours is not None:
+            pairs = zip(self.things, self.colours, strict=True)
+            return tuple(replace(thing, colour=colour) for thing, colour in pairs)
+        things = list(self.things)
+        for name in {thing.name for thing in things} - self.stuff:
+            same = [i for i, thing in enumerate(things) if thing.name == name and thing.colour is None]
+            if not same or len(same) > _MOST_COLOURED:
+                continue
+            for i, mask in zip(same, self.decode(same), strict=True):
+                r0, c0, r1, c1 = (round(edge) for edge in things[i].box)
+                pixels = self.image[r0:r1, c0:c1][mask[r0:r1, c0:c1]]
+                things[i] = replace(things[i], colour=colour_name(pixels))
+        return tuple(things)
+
+    @cached_property
+    def sentences(self) -> list[Expression]:
+        """Every sentence that the rules can make of the objects."""
+        return expressions(self.coloured, self.shape)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from psalm.conditions import Task
-from psalm.data.sample import Sample
 from psalm.errors import AnnotationError
 
+Asked = TypeVar("Asked", covariant=True)
 
-class Samples(Protocol):
+
+class Samples(Protocol[Asked]):
     """A collection of images that can be asked about."""
 
     @property
@@ -22,12 +23,12 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Sample:
+    def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Asked:
         """A question about image `index`."""
         ...
 
 
-class Mixture:
+class Mixture(Generic[Asked]):
     """Collections drawn by weight, and inside a collection by source.
 
     Parameters
@@ -43,7 +44,7 @@ class Mixture:
         When there is no collection or a weight is not positive.
     """
 
-    def __init__(self, members: Sequence[tuple[Samples, float]], temper: float = 0.5) -> None:
+    def __init__(self, members: Sequence[tuple[Samples[Asked], float]], temper: float = 0.5) -> None:
         if not members or any(weight <= 0 for _, weight in members):
             raise AnnotationError("A mixture needs at least one collection, each with a weight above 0.")
         self._members = [samples for samples, _ in members]
@@ -55,10 +56,15 @@ class Mixture:
         """(member, index) of the image of `step`; the same for the same step and seed."""
         return self._draw(np.random.default_rng([seed, step]))
 
-    def sample(self, step: int, seed: int = 0, task: Task | None = None, variant: int = 0) -> Sample:
-        """The question of `step`; the same for the same arguments."""
+    def sample(self, step: int, seed: int = 0, task: Task | None = None, variant: int = 0, question: int = 0) -> Asked:
+        """The question of `step`; the same for the same arguments.
+
+        Another `question` is another one about the same image.
+        """
         rng = np.random.default_rng([seed, step])
         member, index = self._draw(rng)
+        if question:
+            rng = np.random.default_rng([seed, step, question])
         return self._members[member].sample(index, rng, task, variant)
 
     def _draw(self, rng: np.random.Generator) -> tuple[int, int]:

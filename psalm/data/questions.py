@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task
 from psalm.data.labelled import LabelledImage, Thing
 from psalm.data.prompts import simulate_priors
-from psalm.data.referring import choose, expressions
+from psalm.data.referring import choose
 from psalm.data.sample import Sample
-from psalm.data.words import ALIASES, COLOURS, colour_name, plural
+from psalm.data.words import ALIASES, COLOURS, plural
 
 MAX_OBJECTS = 100
-MAX_NAMES = 12
+MAX_NAMES = 16
 MAX_REGIONS = 8
 
 _TASKS = {
@@ -27,6 +26,29 @@ _TASKS = {
     Task.GENERALISED_REFERRING: 0.1,
     Task.INTERACTIVE: 0.27,
 }
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of an image in words, and which of its objects answer; no mask is made yet.
+
+    Parameters
+    ----------
+    task : Task
+    condition : CategoryCondition or SentenceCondition
+    answers : tuple of tuple of int
+        Positions of the objects that make up each answer: one, or all regions of a name that is not countable.
+    labels : tuple of int
+        Which part of the condition each answer meets.
+    exhaustive : bool
+        As in `Sample`.
+    """
+
+    task: Task
+    condition: Condition
+    answers: tuple[tuple[int, ...], ...]
+    labels: tuple[int, ...]
+    exhaustive: bool
 
 
 def ask(
@@ -49,9 +71,14 @@ def ask(
     if task is None:
         tasks = list(_TASKS)
         task = tasks[rng.choice(len(tasks), p=list(_TASKS.values()))]
-    labelled = _renamed(labelled, rng) if rng.random() < 0.15 else labelled
     if task is Task.INTERACTIVE:
         return _interactive(labelled, rng)
+    return _sample(labelled, pose(labelled, rng, task, sentence_lists))
+
+
+def pose(labelled: LabelledImage, rng: np.random.Generator, task: Task, sentence_lists: float = 0.0) -> Question:
+    """A question in words, as `ask` but without its masks; `task` is not the interactive one."""
+    labelled = _renamed(labelled, rng) if rng.random() < 0.15 else labelled
     if task in (Task.REFERRING, Task.GENERALISED_REFERRING):
         return _referring(labelled, rng, task)
     if task is Task.INSTANCE and sentence_lists and rng.random() < sentence_lists:
@@ -59,16 +86,28 @@ def ask(
     return _class_list(labelled, rng, task)
 
 
-def _answer(
-    labelled: LabelledImage,
-    task: Task,
-    condition: Condition,
-    masks: NDArray[np.bool_],
-    labels: Sequence[int],
-    exhaustive: bool,
-) -> Sample:
-    labels_array = np.asarray(labels, dtype=np.int64)
-    return Sample(labelled.image, task, condition, masks, labels_array, exhaustive, labelled.source, labelled.key)
+def _sample(labelled: LabelledImage, question: Question) -> Sample:
+    positions = [position for answer in question.answers for position in answer]
+    parts = labelled.decode(positions)
+    borders = np.cumsum([len(answer) for answer in question.answers])[:-1]
+    masks = parts
+    if len(positions) != len(question.answers):
+        masks = np.stack([part.any(axis=0) for part in np.split(parts, borders)])
+    return Sample(
+        labelled.image,
+        question.task,
+        question.condition,
+        masks,
+        np.asarray(question.labels, dtype=np.int64),
+        question.exhaustive,
+        labelled.source,
+        labelled.key,
+    )
+
+
+def _alone(positions: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """Every object an answer of its own."""
+    return tuple((int(position),) for position in positions)
 
 
 def _renamed(labelled: LabelledImage, rng: np.random.Generator) -> LabelledImage:
@@ -95,7 +134,7 @@ def _akin(alias: str, name: str) -> bool:
     return any(not words.isdisjoint(word.split()) for word in (name, *ALIASES.get(name, ())))
 
 
-def _class_list(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Sample:
+def _class_list(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Question:
     called, absent = _called(labelled, rng)
     present = list(dict.fromkeys(called))
     names = _listed(present, absent if labelled.exhaustive else [], rng, everything=task is Task.PANOPTIC)
@@ -103,25 +142,23 @@ def _class_list(labelled: LabelledImage, rng: np.random.Generator, task: Task) -
     capped = len(chosen) > MAX_OBJECTS
     if capped:
         chosen = sorted(rng.choice(chosen, MAX_OBJECTS, replace=False).tolist())
-    masks = labelled.decode(chosen)
-    masks, called_chosen = _merge_stuff(masks, [called[i] for i in chosen], labelled.stuff)
-    labels = [names.index(name) for name in called_chosen]
+    answers, names_of = _merge_stuff(chosen, called, labelled.stuff)
     condition = CategoryCondition(
         tuple(_plurals(names) if rng.random() < 0.12 else names),
         tuple(name not in labelled.stuff for name in names),
     )
     exhaustive = labelled.exhaustive and not capped and labelled.incomplete.isdisjoint(names)
-    return _answer(labelled, task, condition, masks, labels, exhaustive)
+    return Question(task, condition, answers, tuple(names.index(name) for name in names_of), exhaustive)
 
 
-def _sentence_list(labelled: LabelledImage, rng: np.random.Generator) -> Sample | None:
+def _sentence_list(labelled: LabelledImage, rng: np.random.Generator) -> Question | None:
     """A class list of sentences, each meaning one object of its own.
 
     None where the image has fewer than two such objects.
     """
     if not labelled.exhaustive or labelled.incomplete:
         return None
-    found = [e for e in expressions(_coloured(labelled), labelled.shape) if len(e.targets) == 1]
+    found = [e for e in labelled.sentences if len(e.targets) == 1]
     chosen: dict[int, str] = {}
     for i in rng.permutation(len(found)):
         expression = found[i]
@@ -131,8 +168,7 @@ def _sentence_list(labelled: LabelledImage, rng: np.random.Generator) -> Sample 
     if len(chosen) < 2:
         return None
     condition = CategoryCondition(tuple(chosen.values()))
-    masks = labelled.decode(list(chosen))
-    return _answer(labelled, Task.INSTANCE, condition, masks, range(len(chosen)), True)
+    return Question(Task.INSTANCE, condition, _alone(chosen), tuple(range(len(chosen))), True)
 
 
 def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -161,7 +197,7 @@ def _listed(present: list[str], absent: list[str], rng: np.random.Generator, eve
     if absent and not everything and rng.random() < 0.06:
         count = 0
     room = min(MAX_NAMES - count, len(absent))
-    others = min(int(rng.choice([0, 1, 2, 3, 5, 8, 11])), room) if room else 0
+    others = min(int(rng.choice([1, 3, 6, 10, 14, 15])), room) if room else 0
     if count == 0:
         others = max(others, 1)
     names = [present[i] for i in rng.choice(len(present), count, replace=False)]
@@ -176,34 +212,31 @@ def _plurals(names: list[str]) -> list[str]:
 
 
 def _merge_stuff(
-    masks: NDArray[np.bool_], names: list[str], stuff: frozenset[str]
-) -> tuple[NDArray[np.bool_], list[str]]:
-    """Join the masks (N, H, W) of each stuff name into one."""
-    if stuff.isdisjoint(names):
-        return masks, names
-    things = [i for i, name in enumerate(names) if name not in stuff]
-    regions = list(dict.fromkeys(name for name in names if name in stuff))
-    merged = [masks[[i for i, name in enumerate(names) if name == region]].any(axis=0) for region in regions]
-    return np.concatenate([masks[things], np.stack(merged)]), [names[i] for i in things] + regions
+    chosen: Sequence[int], called: Sequence[str], stuff: frozenset[str]
+) -> tuple[tuple[tuple[int, ...], ...], list[str]]:
+    """The answers that the chosen objects make, those of each stuff name joined into one, and their names."""
+    things = [i for i in chosen if called[i] not in stuff]
+    regions = list(dict.fromkeys(called[i] for i in chosen if called[i] in stuff))
+    merged = tuple(tuple(i for i in chosen if called[i] == name) for name in regions)
+    return _alone(things) + merged, [called[i] for i in things] + regions
 
 
 def _interactive(labelled: LabelledImage, rng: np.random.Generator) -> Sample:
     count = min(int(rng.integers(1, MAX_REGIONS + 1)), len(labelled.things))
-    masks = labelled.decode(rng.choice(len(labelled.things), count, replace=False).tolist())
-    condition = simulate_priors(masks, rng)
-    return _answer(labelled, Task.INTERACTIVE, condition, masks, range(count), True)
+    chosen = rng.choice(len(labelled.things), count, replace=False).tolist()
+    condition = simulate_priors(labelled.decode(chosen), rng)
+    return _sample(labelled, Question(Task.INTERACTIVE, condition, _alone(chosen), tuple(range(count)), True))
 
 
-def _referring(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Sample:
+def _referring(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Question:
     if task is Task.GENERALISED_REFERRING and labelled.exhaustive and labelled.absent and rng.random() < 0.15:
-        return _answer(labelled, task, SentenceCondition(_missing(labelled.absent, rng)), labelled.decode(()), (), True)
+        return Question(task, SentenceCondition(_missing(labelled.absent, rng)), (), (), True)
     sentence, targets = _sentence(labelled, rng, single=task is Task.REFERRING)
     capped = len(targets) > MAX_OBJECTS
-    chosen = targets[:MAX_OBJECTS]
-    masks = labelled.decode(chosen)
+    answers = _alone(targets[:MAX_OBJECTS])
     # A sentence for one object says by itself that every other is wrong, whatever else is unlabelled.
     exhaustive = (labelled.exhaustive or len(targets) == 1) and not capped
-    return _answer(labelled, task, SentenceCondition(sentence), masks, [0] * len(masks), exhaustive)
+    return Question(task, SentenceCondition(sentence), answers, (0,) * len(answers), exhaustive)
 
 
 def _missing(absent: Sequence[str], rng: np.random.Generator) -> str:
@@ -218,7 +251,7 @@ def _sentence(labelled: LabelledImage, rng: np.random.Generator, single: bool) -
         return given[rng.integers(len(given))]
     if not labelled.exhaustive:
         return given[rng.integers(len(given))] if given else _plain(labelled.things, rng)
-    found = expressions(_coloured(labelled), labelled.shape)
+    found = labelled.sentences
     one = [expression for expression in found if len(expression.targets) == 1]
     return choose(one if single and one else found, rng)
 
@@ -230,17 +263,3 @@ def _plain(things: Sequence[Thing], rng: np.random.Generator) -> tuple[str, tupl
     same = [i for i, thing in enumerate(things) if thing.name == name]
     pattern = "the {}" if len(same) == 1 else "the biggest {}"
     return pattern.format(name), (max(same, key=lambda i: things[i].area),)
-
-
-def _coloured(labelled: LabelledImage, most: int = 12) -> list[Thing]:
-    """The objects with the colours that their pixels show; not for crowds, where no sentence needs them."""
-    things = list(labelled.things)
-    for name in {thing.name for thing in things} - labelled.stuff:
-        same = [i for i, thing in enumerate(things) if thing.name == name and thing.colour is None]
-        if not same or len(same) > most:
-            continue
-        for i, mask in zip(same, labelled.decode(same), strict=True):
-            r0, c0, r1, c1 = (round(edge) for edge in things[i].box)
-            pixels = labelled.image[r0:r1, c0:c1][mask[r0:r1, c0:c1]]
-            things[i] = replace(things[i], colour=colour_name(pixels))
-    return things

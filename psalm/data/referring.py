@@ -5,13 +5,12 @@ A sentence is only made where the rule holds by a clear margin, so that a person
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from psalm.data.labelled import Thing
 from psalm.data.words import plural
 
 _SIDES = {
@@ -43,6 +42,33 @@ _ORDER = ("first", "second", "third", "fourth", "fifth")
 
 
 @dataclass(frozen=True)
+class Thing:
+    """One object.
+
+    Parameters
+    ----------
+    name : str
+        Its category.
+    box : (row0, column0, row1, column1)
+        Pixels; the upper ends are exclusive.
+    area : float
+        Pixels of its mask.
+    colour : str, optional
+        A word of `psalm.data.words.COLOURS`; None where unknown or unclear.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    area: float
+    colour: str | None = None
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(row, column) of the middle of the box."""
+        return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
+
+
+@dataclass(frozen=True)
 class Expression:
     """A sentence pattern with its answer.
 
@@ -70,8 +96,10 @@ class _Group:
     nouns: str
     members: NDArray[np.int64]
 
-    def say(self, patterns: Sequence[str], **words: str) -> tuple[str, ...]:
-        return tuple(pattern.format(x=self.noun, xs=self.nouns, **words) for pattern in patterns)
+    def expression(self, kind: str, targets: Iterable[int], patterns: Sequence[str], **words: str) -> Expression:
+        """The sentences of some patterns about members of the group."""
+        wordings = tuple(pattern.format(x=self.noun, xs=self.nouns, **words) for pattern in patterns)
+        return Expression(kind, tuple(int(i) for i in targets), wordings)
 
 
 def expressions(things: Sequence[Thing], shape: tuple[int, int]) -> list[Expression]:
@@ -132,11 +160,10 @@ def _groups(things: Sequence[Thing]) -> list[_Group]:
 
 def _of_group(group: _Group, layout: _Layout) -> Iterator[Expression]:
     members = group.members
-    everyone = tuple(members.tolist())
     if len(members) == 1:
-        yield Expression("only", everyone, group.say(_ONLY))
+        yield group.expression("only", members, _ONLY)
     else:
-        yield Expression("all", everyone, group.say(_ALL))
+        yield group.expression("all", members, _ALL)
         yield from _sides(group, layout)
         yield from _sizes(group, layout)
         yield from _ordinals(group, layout)
@@ -152,16 +179,16 @@ def _sides(group: _Group, layout: _Layout) -> Iterator[Expression]:
         margin = 0.12 if len(members) == 2 else 0.06
         if centres[order[1]] - centres[order[0]] >= margin and edges.argmin() == order[0]:
             wordings = for_two if len(members) == 2 else for_many
-            yield Expression(side, (int(members[order[0]]),), group.say(wordings))
+            yield group.expression(side, [members[order[0]]], wordings)
 
 
 def _sizes(group: _Group, layout: _Layout) -> Iterator[Expression]:
     order = group.members[np.argsort(layout.areas[group.members])]
     areas = layout.areas[order]
     if areas[-1] >= 1.25 * areas[-2]:
-        yield Expression("biggest", (int(order[-1]),), group.say(_BIGGEST))
+        yield group.expression("biggest", [order[-1]], _BIGGEST)
     if areas[1] >= 1.25 * areas[0]:
-        yield Expression("smallest", (int(order[0]),), group.say(_SMALLEST))
+        yield group.expression("smallest", [order[0]], _SMALLEST)
 
 
 def _ordinals(group: _Group, layout: _Layout) -> Iterator[Expression]:
@@ -174,8 +201,8 @@ def _ordinals(group: _Group, layout: _Layout) -> Iterator[Expression]:
         for place in range(1, min(len(order) - 1, len(_ORDER))):
             # The count is clear when everything up to the next object keeps a distance.
             if gaps[: place + 1].min() >= 0.05:
-                wordings = group.say(_ORDINAL, n=_ORDER[place], side=side)
-                yield Expression("ordinal", (int(group.members[order[place]]),), wordings)
+                target = [group.members[order[place]]]
+                yield group.expression("ordinal", target, _ORDINAL, n=_ORDER[place], side=side)
 
 
 def _places(group: _Group, layout: _Layout) -> Iterator[Expression]:
@@ -185,11 +212,11 @@ def _places(group: _Group, layout: _Layout) -> Iterator[Expression]:
         for column, horizontal in ((0.0, "left"), (1.0, "right")):
             distance = np.abs(centres - (row, column)).max(axis=1)
             if (distance < 0.4).sum() == 1 and (distance < 0.55).sum() == 1:
-                target = int(group.members[distance.argmin()])
-                yield Expression("corner", (target,), group.say(_CORNER, v=vertical, h=horizontal))
+                target = [group.members[distance.argmin()]]
+                yield group.expression("corner", target, _CORNER, v=vertical, h=horizontal)
     distance = np.abs(centres - 0.5).max(axis=1)
     if len(group.members) > 2 and (distance < 0.12).sum() == 1 and (distance < 0.25).sum() == 1:
-        yield Expression("middle", (int(group.members[distance.argmin()]),), group.say(_MIDDLE))
+        yield group.expression("middle", [group.members[distance.argmin()]], _MIDDLE)
 
 
 def _relations(groups: Sequence[_Group], layout: _Layout) -> Iterator[Expression]:
@@ -214,7 +241,7 @@ def _next_to(group: _Group, noun: str, landmark: int, layout: _Layout) -> Iterat
     nearest, second = order[0], order[1]
     clear = distances[second] >= 1.4 * distances[nearest] + 0.05 and gaps[second] >= gaps[nearest] + 0.08
     if gaps[nearest] < 0.12 and clear and gaps.argmin() == nearest:
-        yield Expression("next", (int(members[nearest]),), group.say(_NEXT, y=noun))
+        yield group.expression("next", [members[nearest]], _NEXT, y=noun)
 
 
 def _beside(group: _Group, noun: str, landmark: int, layout: _Layout) -> Iterator[Expression]:
@@ -227,4 +254,4 @@ def _beside(group: _Group, noun: str, landmark: int, layout: _Layout) -> Iterato
         drift = np.abs(layout.centres[landmark, 1 - axis] - layout.centres[members, 1 - axis])
         possible, sure = ahead > 0.0, (ahead > 0.1) & (drift < 0.6 * ahead)
         if possible.sum() == 1 and sure.sum() == 1:
-            yield Expression("beside", (int(members[possible.argmax()]),), group.say(patterns, y=noun))
+            yield group.expression("beside", [members[possible.argmax()]], patterns, y=noun)

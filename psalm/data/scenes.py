@@ -56,7 +56,7 @@ class SceneSamples:
         if count < 1 or min(size) < 64:
             raise AnnotationError(f"{count} scenes of {size} pixels: ask for at least one of at least 64 x 64 pixels.")
         self._count, self._seed, self._size, self._field = count, seed, size, field
-        self._sentence_lists = sentence_lists
+        self.sentence_lists = sentence_lists
 
     def __len__(self) -> int:
         return self._count
@@ -68,7 +68,7 @@ class SceneSamples:
 
     def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Sample:
         """A question about scene `index`; `rng` chooses the question, another `variant` is another scene."""
-        return ask(self.labelled(index, variant), rng, task, self._sentence_lists)
+        return ask(self.labelled(index, variant), rng, task, self.sentence_lists)
 
     def labelled(self, index: int, variant: int = 0) -> LabelledImage:
         """The scene with its objects, before anything is asked."""

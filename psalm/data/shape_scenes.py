@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from psalm.data.canvas import Picture, background, clip, lay, named_rgb, photograph, shade
-from psalm.data.labelled import Thing
+from psalm.data.referring import Thing
 from psalm.data.shapes import SHAPES, place, raster
 from psalm.data.words import COLOURS
 

@@ -42,6 +42,11 @@ class PrefixCache:
         """The layers of a single sequence for a batch."""
         return tuple((keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1)) for keys, values in self.layers)
 
+    def repeat(self, times: int) -> PrefixCache:
+        """The same for so many prompts per image, neighbouring in the batch."""
+        pairs = ((keys.repeat_interleave(times, 0), values.repeat_interleave(times, 0)) for keys, values in self.layers)
+        return PrefixCache(tuple(pairs), self.token_ids)
+
 
 class LanguageModel(nn.Module):
     """Phi without its own input; `lm_head` waits for training on conversations."""

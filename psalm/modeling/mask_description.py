@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 OUTLINE = 12  # side of the outline thumbnail
 GEOMETRY = 10  # numbers of `_geometry`
+WAVES = 4
 
 
 def describe_masks(maps: tuple[Tensor, ...], masks: Tensor, states: Tensor, quality: Tensor) -> Tensor:
@@ -67,3 +68,53 @@ def _geometry(masks: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
 
 def _grid(n: int, like: Tensor) -> Tensor:
     return torch.arange(n, device=like.device, dtype=like.dtype)
+
+
+class Standardise(nn.Module):
+    """Subtract a mean and divide by a deviation, both measured once: the parts of a description differ widely in scale.
+
+    Parameters
+    ----------
+    size : int
+        Numbers of a description.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("deviation", torch.ones(size))
+
+    @property
+    def measured(self) -> bool:
+        """Whether `measure` was called, here or before the weights were saved."""
+        return bool((self.deviation != 1).any())
+
+    @torch.no_grad()
+    def measure(self, descriptions: Tensor) -> None:
+        """Take mean and deviation from (N, size) descriptions."""
+        self.mean.copy_(descriptions.mean(0))
+        # What hardly varies says little; it must not be blown up.
+        self.deviation.copy_(descriptions.std(0) + 0.02)
+
+    def forward(self, descriptions: Tensor) -> Tensor:
+        """Standardise (..., size) descriptions."""
+        return (descriptions - self.mean) / self.deviation
+
+
+def waves(numbers: Tensor) -> Tensor:
+    """Numbers from 0 to 1 beside their sines and cosines, so that near and equal values are easily told apart.
+
+    Parameters
+    ----------
+    numbers : (..., n) tensor
+
+    Returns
+    -------
+    (..., (1 + 2 * WAVES) * n) tensor
+    """
+    frequencies = torch.pi * 2.0 ** torch.arange(WAVES, device=numbers.device)
+    angles = (numbers[..., None].float() * frequencies).flatten(-2)
+    return torch.cat([numbers.float(), angles.sin(), angles.cos()], dim=-1).to(numbers.dtype)

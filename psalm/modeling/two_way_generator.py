@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
 from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
-from psalm.modeling.mask_description import GEOMETRY, OUTLINE, describe_masks
+from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
 from psalm.modeling.seeds import SeedHead, centre_targets, pick_seeds
 from psalm.modeling.two_way_decoder import MLP, NUM_MASKS, ChannelNorm, TwoWayDecoder
@@ -53,18 +53,30 @@ class TwoWayGenerator(nn.Module):
         self.decoder = TwoWayDecoder(dim, config.num_heads, config.decoder_ffn)
         self.description_size = 2 * dim + in_channels[0] + in_channels[1] + OUTLINE**2 + GEOMETRY
         self.token = nn.Sequential(
-            nn.LayerNorm(self.description_size),
+            Standardise(self.description_size),
             nn.Linear(self.description_size, 2 * config.lm_hidden),
             nn.GELU(),
             nn.Linear(2 * config.lm_hidden, config.lm_hidden),
         )
-        self.geometry = nn.Linear(GEOMETRY, config.lm_hidden)
+        self.geometry = nn.Linear((1 + 2 * WAVES) * GEOMETRY, config.lm_hidden)
         self.kind = nn.Embedding(len(_KINDS), config.lm_hidden)
         self.category_head = MLP(dim, dim, dim, 2)
         self.sentence_head = MLP(dim, dim, dim, 2)
         self.region_head = MLP(dim, dim, dim, 2)
-        for parameter in self.region_head.layers[-1].parameters():
-            nn.init.zeros_(parameter)  # regions begin with the decoder's own judgement
+        # "The leftmost" compares places, which a product with the condition does at once: where a mask lies reaches its
+        # classification past the language model, too.
+        self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
+        # Regions begin with the decoder's own judgement.
+        for parameter in (*self.region_head.layers[-1].parameters(), *self.place.parameters()):
+            nn.init.zeros_(parameter)
+
+    @property
+    def standardise(self) -> Standardise:
+        """What brings the numbers of a description to one scale."""
+        first = self.token[0]
+        if not isinstance(first, Standardise):
+            raise TypeError("The first layer of the mask tokens is the standardisation.")
+        return first
 
     def encode(self, pyramid: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """The image embedding (B, C, H/16, W/16); the seeds' proposals join it when they are first needed."""
@@ -78,7 +90,9 @@ class TwoWayGenerator(nn.Module):
             counts = kept["description"].any(2).sum(1).clamp(min=1)
             most = int(counts.max())
             state = {name: kept[name][:, :most] for name in ("masks", "quality")}
-            return Draft(self._embed(kept["description"][:, :most]), state=state, counts=tuple(counts.tolist()))
+            description = kept["description"][:, :most]
+            state["geometry"] = description[..., -GEOMETRY:]
+            return Draft(self._embed(description), state=state, counts=tuple(counts.tolist()))
         return self._draft_regions(features, regions)
 
     def forward(
@@ -86,8 +100,9 @@ class TwoWayGenerator(nn.Module):
     ) -> list[MaskProposals]:
         """Classify the drafted masks; there is one prediction, hence a list of one."""
         heads = {"categories": self.category_head, "sentence": self.sentence_head, "regions": self.region_head}
-        logits = heads[conditions.kind](queries) @ conditions.embeddings.mT
         quality, masks = draft.state["quality"], draft.state["masks"]
+        places = waves(draft.state["geometry"].to(queries.dtype))
+        logits = (heads[conditions.kind](queries) + self.place(places)) @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]
             mine = owner[..., None] == torch.arange(logits.shape[-1], device=owner.device)
@@ -129,7 +144,7 @@ class TwoWayGenerator(nn.Module):
 
     def _embed(self, description: Tensor) -> Tensor:
         description = description.to(self.geometry.weight.dtype)
-        return self.token(description) + self.geometry(description[..., -GEOMETRY:])
+        return self.token(description) + self.geometry(waves(description[..., -GEOMETRY:]))
 
     def _seeds_of(self, features: ImageFeatures, b: int) -> tuple[Tensor, Tensor, Tensor]:
         """The best distinct masks (Q, h, w) of one image with quality (Q,) and state (Q, C)."""
@@ -153,10 +168,11 @@ class TwoWayGenerator(nn.Module):
         most, maps = max(len(r.kinds) for r in regions), self._maps(features)
         parts = [self._around(features, b, region, most) for b, region in enumerate(regions)]
         masks, quality, states, drawn, kinds, owner = (torch.stack(part) for part in zip(*parts, strict=True))
-        tokens = self._embed(describe_masks(maps, masks.detach() > 0, states, quality))
+        description = describe_masks(maps, masks.detach() > 0, states, quality)
         blank = states.new_zeros(*drawn.shape[:2], states.shape[-1])
         region_tokens = self._embed(describe_masks(maps, drawn, blank, blank[..., 0])) + self.kind(kinds)
-        return Draft(tokens, region_tokens, {"masks": masks, "quality": quality, "owner": owner})
+        state = {"masks": masks, "quality": quality, "owner": owner, "geometry": description[..., -GEOMETRY:]}
+        return Draft(self._embed(description), region_tokens, state)
 
     def _around(self, features: ImageFeatures, b: int, regions: Regions, most: int) -> tuple[Tensor, ...]:
         """Drafts around the regions of one image, padded to `most` regions.

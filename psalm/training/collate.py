@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
 
 from psalm.conditions import Task, VisualPriorCondition
 from psalm.config import PSALMConfig
 from psalm.data.sample import Sample
 from psalm.image_transform import ImageTransform
-from psalm.modeling.features import Regions
+from psalm.modeling.features import ImageFeatures, Regions
 from psalm.prompts import Prompt, PromptBuilder
+from psalm.training.described import DescribedQuestion
 from psalm.training.targets import Target
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ class Batch:
     Parameters
     ----------
     images : (B, 3, S, S) tensor
+        Without any row where the features are given.
     prompts : tuple of B Prompt
     regions : tuple of B Regions, optional
         Only where the task has visual priors.
@@ -35,6 +39,10 @@ class Batch:
     keys : tuple of B str
         Names of the pixels, for cached features; empty where they must not be cached.
     task : Task
+    features : ImageFeatures, optional
+        Of described images.
+    questions : int
+        So many neighbouring rows ask about one image.
     """
 
     images: Tensor
@@ -43,12 +51,15 @@ class Batch:
     targets: tuple[Target, ...]
     keys: tuple[str, ...]
     task: Task
+    features: ImageFeatures | None = None
+    questions: int = 1
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
         regions = self.regions and tuple(replace(row, masks=row.masks.to(device)) for row in self.regions)
         targets = tuple(target.to(device) for target in self.targets)
-        return replace(self, images=self.images.to(device), regions=regions, targets=targets)
+        features = self.features and _moved(self.features, device)
+        return replace(self, images=self.images.to(device), regions=regions, targets=targets, features=features)
 
 
 class Collator:
@@ -64,8 +75,31 @@ class Collator:
         self.transform = ImageTransform(config)
         self.prompts = PromptBuilder(tokenizer, config)
 
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
+    def __call__(self, samples: Sequence[Sample | DescribedQuestion]) -> Batch:
         """Transform images, masks and regions to the model image, and write the prompts."""
+        described = [sample for sample in samples if isinstance(sample, DescribedQuestion)]
+        return self._described(described) if described else self._seen([s for s in samples if isinstance(s, Sample)])
+
+    def _described(self, questions: Sequence[DescribedQuestion]) -> Batch:
+        images = [question.image for question in questions]
+        generator = {
+            "description": pad_sequence([image.description.float() for image in images], batch_first=True),
+            "quality": pad_sequence([image.quality.float() for image in images], batch_first=True),
+        }
+        generator["masks"] = torch.zeros(*generator["quality"].shape, 1, 1)  # nobody looks at them
+        tokens = torch.stack([image.image_tokens.float() for image in images])
+        most = generator["quality"].shape[1]
+        return Batch(
+            images=torch.zeros(0),
+            prompts=tuple(self.prompts.build(question.task, question.condition) for question in questions),
+            regions=None,
+            targets=tuple(_known_target(question, most) for question in questions),
+            keys=tuple(image.labelled.key for image in images),
+            task=questions[0].task,
+            features=ImageFeatures((), tokens, generator),
+        )
+
+    def _seen(self, samples: Sequence[Sample]) -> Batch:
         regions = tuple(self._regions(sample) for sample in samples)
         return Batch(
             images=torch.stack([self.transform.image(sample.image) for sample in samples]),
@@ -87,3 +121,16 @@ class Collator:
         masks = self.transform.masks(sample.masks)
         kept = masks.flatten(1).any(1)
         return Target(masks[kept], torch.as_tensor(sample.labels, dtype=torch.long)[kept], sample.exhaustive)
+
+
+def _known_target(described: DescribedQuestion, proposals: int) -> Target:
+    """The answers by their overlap with the drafts, padded to as many `proposals` as the batch has."""
+    question, known = described.question, described.image.overlap(described.question.answers)
+    known = pad(known, (0, 0, 0, proposals - len(known)))
+    labels = torch.tensor(question.labels, dtype=torch.long)
+    return Target(torch.zeros(len(labels), 0, 0, dtype=torch.bool), labels, question.exhaustive, known)
+
+
+def _moved(features: ImageFeatures, device: torch.device | str) -> ImageFeatures:
+    generator = {name: value.to(device) for name, value in features.generator.items()}
+    return replace(features, image_tokens=features.image_tokens.to(device), generator=generator)

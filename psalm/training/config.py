@@ -34,6 +34,9 @@ class CriterionConfig:
         False when the masks carry no gradient: only the conditions are trained.
     min_match_iou
         A pair whose masks overlap less does not count as a positive; 0 is off.
+    choice
+        Share of the cross entropy over the proposals in the loss of a sentence; the rest judges every proposal by
+        itself, as published.
     extra_positives_iou
         An unmatched proposal that overlaps an object more than this is ignored instead of background; 0 is off.
     """
@@ -52,6 +55,7 @@ class CriterionConfig:
     cost_class: float = 2.0
     mask_loss: bool = True
     min_match_iou: float = 0.0
+    choice: float = 0.0
     extra_positives_iou: float = 0.0
 
 
@@ -136,7 +140,7 @@ class StageConfig:
     steps : int
         Optimiser steps.
     batch_size : int
-        Samples per micro batch; all of one micro batch have the same task.
+        Images per micro batch; all of one micro batch have the same task.
     tasks : dict of str to int
         Micro batches of each task in every step; their gradients are added up (joint batches over the conditions).
     lr : float
@@ -157,6 +161,11 @@ class StageConfig:
         Keep the features of an image on disk; needs a frozen encoder.
     variants : int
         Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`.
+    described : bool
+        Ask about descriptions of the images' drafts instead of pixels: names and sentences are then learnt at the cost
+        of the language model alone. Needs a frozen encoder and projector; not for the interactive task.
+    questions : int
+        Questions about each image of a batch; a described stage reads what they have in common only once.
     seed_weight : float
         Weight of the mask generator's loss on where it looks for objects, on panoptic batches; 0 is off.
     criterion : CriterionConfig
@@ -175,16 +184,20 @@ class StageConfig:
     train: tuple[str, ...] = ("*",)
     cache: bool = False
     variants: int = 0
+    described: bool = False
+    questions: int = 1
     seed_weight: float = 0.0
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1:
-            raise ConfigError(f"Stage {self.name!r}: steps and batch_size must be 1 or more.")
+        if min(self.steps, self.batch_size, self.questions) < 1:
+            raise ConfigError(f"Stage {self.name!r}: steps, batch_size and questions must be 1 or more.")
         if not any(count > 0 for count in self.tasks.values()) or min(self.tasks.values()) < 0:
             raise ConfigError(f"Stage {self.name!r}: tasks needs at least one task with a count of 1 or more.")
         if self.cache and not self.variants:
             raise ConfigError(f"Stage {self.name!r}: with cache, set variants to 1 or more, or the cache has no end.")
+        if self.described and self.tasks.get(Task.INTERACTIVE, 0):
+            raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
         if not self.train:
             raise ConfigError(f"Stage {self.name!r}: train is empty; name what is trained, for example ['*'].")
 

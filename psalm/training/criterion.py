@@ -14,7 +14,7 @@ from psalm.proposals import MaskProposals
 from psalm.training.config import CriterionConfig
 from psalm.training.matcher import FOREIGN, Match, match_proposals
 from psalm.training.points import PointSampler, sample_at
-from psalm.training.targets import Target, mask_iou
+from psalm.training.targets import Target
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,9 @@ class Criterion:
         terms = self._mask_terms(proposals, targets, pairs) if self.config.mask_loss else {}
         measure = category_loss if kind == "categories" else binary_loss
         terms["condition"] = measure(proposals, targets, taught, live, self.config)
+        if kind == "sentence" and self.config.choice:
+            choice = choice_loss(proposals, taught, live)
+            terms["condition"] = (1 - self.config.choice) * terms["condition"] + self.config.choice * choice
         return terms, pairs
 
     @torch.no_grad()
@@ -114,7 +117,7 @@ class Criterion:
         least, most = self.config.min_match_iou, self.config.extra_positives_iou
         alive = torch.full((len(masks),), counted, device=masks.device)
         if len(target) and (least > 0 or most > 0):
-            overlap = mask_iou(masks, target.masks)
+            overlap = target.iou(masks)
             match = match.select(overlap[match.queries, match.targets] >= least)
             if most > 0:
                 alive &= overlap.max(1).values <= most
@@ -195,3 +198,21 @@ def binary_loss(
     positives = truth.sum().clamp(min=1)
     weight = ((len(flat) - positives) / positives).clamp(min=1)
     return F.binary_cross_entropy_with_logits(flat, truth, pos_weight=weight)
+
+
+def choice_loss(proposals: MaskProposals, matches: Sequence[Match], live: Sequence[Tensor]) -> Tensor:
+    """Cross entropy over the proposals of each image: the sentence chooses among them.
+
+    "The leftmost" is said of one among others; an absolute score for each is a much harder lesson. Images whose
+    sentence has no answer do not count.
+    """
+    losses = []
+    for number, (logits, match, alive) in enumerate(zip(proposals.condition_logits, matches, live, strict=True)):
+        if not len(match):
+            continue
+        # Places of a batch that hold no mask have no quality.
+        there = alive if proposals.quality is None else alive & (proposals.quality[number] > 0)
+        there = there.index_fill(0, match.queries, True)
+        chosen = logits[:, 0].float().masked_fill(~there, FOREIGN).log_softmax(0)
+        losses.append(-chosen[match.queries].mean())
+    return torch.stack(losses).mean() if losses else proposals.condition_logits.float().sum() * 0

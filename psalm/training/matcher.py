@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from psalm.training.config import CriterionConfig
 from psalm.training.points import PointSampler, sample_at
-from psalm.training.targets import Target, mask_iou
+from psalm.training.targets import Target
 
 #: A condition logit at or below this says that the proposal does not belong to the condition (or is padding).
 FOREIGN = -1e3
@@ -65,7 +65,7 @@ def match_proposals(
         none = torch.zeros(0, dtype=torch.long, device=mask_logits.device)
         return Match(none, none)
     if config.match_on == "iou":
-        cost = -config.cost_iou * mask_iou(mask_logits, target.masks)
+        cost = -config.cost_iou * target.iou(mask_logits)
     else:
         cost = _point_cost(mask_logits.float(), target, config, points)
     logits = condition_logits.float()

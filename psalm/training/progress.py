@@ -85,6 +85,12 @@ class LiveProgress:
         """A stage begins, or goes on, at step `start`."""
         self._bar.reset(self._task, description=name, total=steps, completed=start, visible=True)
 
+    def describing(self, done: int, total: int) -> None:
+        """So many images of a collection are described."""
+        self._bar.reset(self._task, description="describing images", total=total, completed=done, visible=True)
+        if self._lines and done % 500 == 0:
+            logger.info("describing images: %d of %d", done, total)
+
     def step(self, done: int) -> None:
         """So many steps of the stage are done."""
         self._bar.update(self._task, completed=done)

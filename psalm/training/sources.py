@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from psalm.config import PSALMConfig
 from psalm.data.coco_samples import CocoSamples
 from psalm.data.datasets import open_dataset
 from psalm.data.mixture import Mixture, Samples
+from psalm.data.sample import Sample
 from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
@@ -85,7 +86,7 @@ def read_tokenizer(path: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_file=str(file))
 
 
-def open_samples(settings: DataConfig) -> Samples:
+def open_samples(settings: DataConfig) -> Samples[Sample]:
     """The collection that one entry of the data describes.
 
     Raises
@@ -101,15 +102,32 @@ def open_samples(settings: DataConfig) -> Samples:
         raise ConfigError(f"The options of the data entry {settings.kind!r} do not fit: {error}.") from error
 
 
-def open_mixtures(data: Sequence[DataConfig], tasks: Sequence[Task], temper: float) -> dict[Task, Mixture]:
+def open_mixtures(
+    data: Sequence[DataConfig],
+    tasks: Sequence[Task],
+    temper: float,
+    change: Callable[[Samples[Sample]], Samples[Any]] | None = None,
+) -> dict[Task, Mixture[Any]]:
     """One mixture per task, of the collections that serve it.
+
+    Parameters
+    ----------
+    data : sequence of DataConfig
+    tasks : sequence of Task
+    temper : float
+        See `TrainConfig`.
+    change : callable, optional
+        What takes the place of a collection that serves one of the tasks, for example its description.
 
     Raises
     ------
     ConfigError
         When a task has no collection.
     """
-    opened = [(settings, open_samples(settings)) for settings in data]
+    wanted = [entry for entry in data if not entry.tasks or not set(tasks).isdisjoint(entry.tasks)]
+    opened: list[tuple[DataConfig, Samples[Any]]] = [(entry, open_samples(entry)) for entry in wanted]
+    if change:
+        opened = [(entry, change(samples)) for entry, samples in opened]
     mixtures = {}
     for task in dict.fromkeys(tasks):
         members = [(samples, entry.weight) for entry, samples in opened if not entry.tasks or task in entry.tasks]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from signal import SIG_IGN, SIGINT, signal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from psalm.conditions import Task
 from psalm.data.mixture import Mixture
-from psalm.data.sample import Sample
 from psalm.errors import ConditionError
 from psalm.training.collate import Batch, Collator
 from psalm.training.config import StageConfig
@@ -30,7 +31,9 @@ class StageBatches(Dataset[Batch]):
     seed : int
     """
 
-    def __init__(self, mixtures: Mapping[Task, Mixture], collator: Collator, stage: StageConfig, seed: int) -> None:
+    def __init__(
+        self, mixtures: Mapping[Task, Mixture[Any]], collator: Collator, stage: StageConfig, seed: int
+    ) -> None:
         self.mixtures = mixtures
         self.collator = collator
         self.stage = stage
@@ -42,20 +45,24 @@ class StageBatches(Dataset[Batch]):
     def __getitem__(self, position: int) -> Batch:
         task = self.stage.micro_batches[position % len(self.stage.micro_batches)]
         first = position * self.stage.batch_size
-        return self.collator([self._sample(first + row, task) for row in range(self.stage.batch_size)])
+        samples = [sample for row in range(self.stage.batch_size) for sample in self._image(first + row, task)]
+        return replace(self.collator(samples), questions=self.stage.questions)
 
-    def _sample(self, number: int, task: Task) -> Sample:
-        """Sample `number` of the stage; one whose prompt the model cannot read is replaced by another draw."""
+    def _image(self, number: int, task: Task) -> list[Any]:
+        """The questions about image `number` of the stage; another is drawn if the model cannot read one of them."""
         for attempt in range(_TRIES):
             seed = self.seed + 7919 * attempt
-            sample = self.mixtures[task].sample(number, seed, task, self._variant(number, seed))
+            variant = self._variant(number, seed)
+            mixture, questions = self.mixtures[task], range(self.stage.questions)
+            samples = [mixture.sample(number, seed, task, variant, question) for question in questions]
             try:
-                self.collator.prompts.build(sample.task, sample.condition)
+                for sample in samples:
+                    self.collator.prompts.build(sample.task, sample.condition)
             except ConditionError:
                 if attempt == _TRIES - 1:
                     raise
             else:
-                return sample
+                return samples
         raise AssertionError("unreachable")
 
     def _variant(self, number: int, seed: int) -> int:

@@ -20,18 +20,26 @@ class Target:
         The condition that each mask answers: position of its name, 0 for a sentence, position of its region.
     exhaustive : bool
         False when an unmatched proposal is no evidence of background.
+    known : (Q, N) tensor, optional
+        IoU of every proposal with every mask, where it is known beforehand; the masks themselves are then not needed.
     """
 
     masks: Tensor
     labels: Tensor
     exhaustive: bool = True
+    known: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Target:
         """The same on another device."""
-        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive)
+        known = None if self.known is None else self.known.to(device)
+        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, known)
+
+    def iou(self, mask_logits: Tensor) -> Tensor:
+        """IoU (Q, N) of proposals (Q, h, w) with the masks."""
+        return mask_iou(mask_logits, self.masks) if self.known is None else self.known
 
 
 def mask_iou(mask_logits: Tensor, masks: Tensor) -> Tensor:
@@ -48,10 +56,14 @@ def mask_iou(mask_logits: Tensor, masks: Tensor) -> Tensor:
     -------
     (Q, N) tensor
     """
-    if not len(masks):
-        return mask_logits.new_zeros((len(mask_logits), 0))
-    truth = F.interpolate(masks[None].float(), size=mask_logits.shape[-2:], mode="area")[0].flatten(1)
+    areas, shared, truth = overlaps(mask_logits, masks)
+    return shared / (areas[:, None] + truth[None] - shared).clamp(min=1e-6)
+
+
+def overlaps(mask_logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Areas of proposals (Q,), pixels shared with ground truth (Q, N), areas of ground truth (N,); as in `mask_iou`."""
     proposed = (mask_logits > 0).flatten(1).float()
-    shared = proposed @ truth.T
-    union = proposed.sum(1)[:, None] + truth.sum(1)[None] - shared
-    return shared / union.clamp(min=1e-6)
+    if not len(masks):
+        return proposed.sum(1), proposed.new_zeros((len(proposed), 0)), proposed.new_zeros(0)
+    truth = F.interpolate(masks[None].float(), size=mask_logits.shape[-2:], mode="area")[0].flatten(1)
+    return proposed.sum(1), proposed @ truth.T, truth.sum(1)

@@ -17,10 +17,14 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from psalm.checkpoint import save_model
+from psalm.conditions import Task
+from psalm.data.mixture import Mixture, Samples
+from psalm.data.sample import Sample
 from psalm.errors import ConfigError, PSALMError
 from psalm.files import write_text
 from psalm.training.collate import Collator
 from psalm.training.config import StageConfig, TrainConfig
+from psalm.training.describing import Describer
 from psalm.training.optimisation import WeightAverage
 from psalm.training.progress import LiveProgress, RunLog
 from psalm.training.sources import build_model, open_mixtures
@@ -125,8 +129,6 @@ class Trainer:
         self.log = RunLog(self.folder, self.state.stage, self.state.step)
         write_text(self.folder / "config.json", json.dumps(config.to_dict(), indent=2))
         self.collator = Collator(self.tokenizer, self.model.config)
-        tasks = [task for stage in config.stages for task in stage.micro_batches]
-        self.mixtures = open_mixtures(config.data, tasks, config.temper)
         self.validator = Validator(config.validation, self.collator, config.temper) if config.validation.data else None
 
     def run(self, interrupted: threading.Event, stop_after: int | None = None) -> TrainResult:
@@ -152,7 +154,7 @@ class Trainer:
         loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average)
         if self.state.optimiser:
             loop.optimiser.load_state_dict(self.state.optimiser)
-        batches = StageBatches(self.mixtures, self.collator, stage, seed)
+        batches = StageBatches(self._mixtures(stage, folder), self.collator, stage, seed)
         start, begun, skipped = self.state.step, time.monotonic(), 0
         self.live.stage(stage.name, stage.steps, start)
         if start >= stage.steps:
@@ -172,6 +174,16 @@ class Trainer:
             if stop:
                 return self.state.step - start, False
         return stage.steps - start, True
+
+    def _mixtures(self, stage: StageConfig, folder: Path) -> dict[Task, Mixture[Any]]:
+        change = None
+        if stage.described:
+            describer = Describer(self.model, folder, self.accelerator.autocast, thin=True)
+
+            def change(samples: Samples[Sample]) -> Samples[Any]:
+                return describer(samples, self.live.describing)
+
+        return open_mixtures(self.config.data, stage.micro_batches, self.config.temper, change)
 
     def _look(self, stage: StageConfig, loop: StageLoop, last: bool) -> None:
         """Log and validate where it is due."""

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from psalm.conditions import SentenceCondition, Task
-from psalm.data.labelled import Thing
-from psalm.data.referring import choose, expressions
+from psalm.data.referring import Thing, choose, expressions
 from psalm.data.scenes import SceneSamples
 from psalm.data.shapes import SHAPES
 from psalm.data.words import COLOURS, plural

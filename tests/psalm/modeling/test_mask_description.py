@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from psalm.modeling.mask_description import GEOMETRY, OUTLINE, describe_masks
+from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 
 
 def describe(masks: torch.Tensor) -> torch.Tensor:
@@ -40,3 +40,24 @@ def test_an_empty_mask_is_described_by_zeros() -> None:
     masks[0, 0, 0, 0] = True
     described = describe(masks)
     assert not described[0, 1].any() and described[0, 0].any() and torch.isfinite(described).all()
+
+
+def test_waves_tell_near_numbers_apart() -> None:
+    numbers = torch.tensor([[0.5, 0.0], [0.52, 0.0]])
+    told = waves(numbers)
+    assert told.shape == (2, 2 * (1 + 2 * WAVES)) and torch.equal(told[:, :2], numbers)
+    assert (told[0] - told[1]).norm() > 5 * (numbers[0] - numbers[1]).norm()
+    assert torch.allclose(told[0, 2], torch.sin(torch.tensor(torch.pi / 2)))
+
+
+def test_standardised_descriptions_have_one_scale() -> None:
+    torch.manual_seed(0)
+    rows = torch.randn(500, 3) * torch.tensor([0.1, 1.0, 30.0]) + 5
+    standardise = Standardise(3)
+    assert not standardise.measured and torch.equal(standardise(rows), rows)
+    standardise.measure(rows)
+    assert standardise.measured and standardise(rows).mean(0).abs().max() < 1e-4
+    assert standardise(rows).std(0)[1:].sub(1).abs().max() < 0.05
+    again = Standardise(3)
+    again.load_state_dict(standardise.state_dict())
+    assert again.measured and torch.equal(again(rows), standardise(rows))

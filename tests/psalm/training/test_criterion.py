@@ -165,3 +165,30 @@ def test_points_are_row_column_and_uncertain_ones_lie_on_the_edge():
     ramp = torch.linspace(-10, 10, 64)[None, :, None].expand(1, 64, 64)
     points = PointSampler(100, importance=1.0).uncertain(ramp)
     assert (points[..., 0] - 0.5).abs().max() < 0.25
+
+
+def test_a_sentence_chooses_among_the_proposals():
+    masks = torch.stack([square(0, 0), square(0, 30), square(40, 0), torch.zeros(64, 64, dtype=torch.bool)])
+    target = Target(square(0, 30)[None], torch.tensor([0]))
+    config = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.5, choice=1.0)
+
+    def loss(*logits, quality=(1, 1, 1, 0)):
+        proposals = MaskProposals(
+            masks[None].float() * 20 - 10, torch.tensor(logits)[None, :, None], (1,), torch.tensor(quality)[None]
+        )
+        return Criterion(config)([proposals], [target], "sentence").total.item() / config.condition_weight
+
+    # Cross entropy over the three real places, whatever the empty one says and wherever zero is.
+    expected = -torch.tensor([0.0, 2.0, -1.0]).log_softmax(0)[1].item()
+    assert loss(0.0, 2.0, -1.0, 9.0) == pytest.approx(expected, abs=1e-5)
+    assert loss(50.0, 52.0, 49.0, 9.0) == pytest.approx(expected, abs=1e-5)
+    assert loss(0.0, 8.0, 0.0, 0.0) < 0.01 < 1 < loss(8.0, 0.0, 0.0, 0.0)
+
+
+def test_a_sentence_without_an_answer_makes_no_choice():
+    config = CriterionConfig(mask_loss=False, match_on="iou", choice=1.0)
+    proposals = MaskProposals(torch.ones(1, 2, 8, 8), torch.zeros(1, 2, 1, requires_grad=True), (1,))
+    total = Criterion(config)(
+        [proposals], [Target(torch.zeros(0, 8, 8).bool(), torch.zeros(0).long())], "sentence"
+    ).total
+    assert total.item() == 0 and total.requires_grad

@@ -57,10 +57,12 @@ def test_a_batch_has_one_task_and_what_it_needs(batches: StageBatches) -> None:
 
 
 def test_a_prompt_too_long_for_the_model_is_replaced(tokenizer: Any) -> None:
-    class Long(Mixture):
+    class Long(Mixture[Sample]):
         def __init__(self) -> None: ...
 
-        def sample(self, step: int, seed: int = 0, task: Task | None = None, variant: int = 0) -> Sample:
+        def sample(
+            self, step: int, seed: int = 0, task: Task | None = None, variant: int = 0, question: int = 0
+        ) -> Sample:
             text = "the cell " * (2000 if seed == 5 else 1)
             image = np.zeros((32, 32, 3), dtype=np.uint8)
             masks = np.ones((1, 32, 32), dtype=bool)

@@ -1,0 +1,177 @@
+"""Described images answer as their pixels would, at the cost of the language model alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from psalm.conditions import Task
+from psalm.config import PSALMConfig
+from psalm.data.scenes import SceneSamples
+from psalm.errors import ConfigError
+from psalm.modeling.psalm import PSALM
+from psalm.training import TrainConfig, train
+from psalm.training.collate import Collator
+from psalm.training.criterion import Criterion, CriterionConfig
+from psalm.training.described import DescribedImage, DescribedSamples
+from psalm.training.describing import Describer
+from psalm.training.feature_cache import FeatureCache
+from psalm.training.frozen import train_only
+from psalm.training.sources import build_model
+
+TRAINED = ["language_model", "query_projector", "category_projector", "sentence_projector", "mask_generator.token"]
+SCENES = SceneSamples(3, seed=4, size=(64, 96))
+IOU = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.3, extra_positives_iou=0.3)
+
+
+def drafting_config() -> PSALMConfig:
+    return PSALMConfig.small(
+        image_size=128,
+        backbone="tiny_vit",
+        mask_generator="two_way",
+        num_seeds=16,
+        num_mask_tokens=6,
+        hidden_dim=64,
+        max_length=1024,
+        mask_token_attention="full",
+    )
+
+
+@pytest.fixture(scope="module")
+def drafting() -> PSALM:
+    torch.manual_seed(0)
+    return PSALM(drafting_config())
+
+
+@pytest.fixture
+def model(drafting: PSALM) -> Iterator[PSALM]:
+    train_only(drafting, TRAINED)
+    yield drafting.eval()
+
+
+@pytest.fixture
+def described(model: PSALM, tmp_path: Path) -> DescribedSamples:
+    return Describer(model, tmp_path, nullcontext)(SCENES)
+
+
+@pytest.mark.parametrize("task", [Task.INSTANCE, Task.REFERRING])
+def test_a_question_and_its_loss_are_those_of_the_pixels(
+    model: PSALM, described: DescribedSamples, tokenizer: PreTrainedTokenizerBase, task: Task, tmp_path: Path
+) -> None:
+    collator = Collator(tokenizer, model.config)
+    seen = collator([SCENES.sample(i, np.random.default_rng(i), task) for i in range(3)])
+    batch = collator([described.sample(i, np.random.default_rng(i), task) for i in range(3)])
+    assert seen.prompts == batch.prompts and batch.features is not None
+    with torch.no_grad():
+        features = FeatureCache(tmp_path, model).encode(seen.images, seen.keys, regions=False)
+        expected = model.propose(features, seen.prompts)
+        answered = model.propose(batch.features, batch.prompts)
+    first, second = expected[-1].condition_logits, answered[-1].condition_logits
+    assert torch.allclose(first, second, atol=2e-2), "half precision alone may tell them apart"
+    losses = [
+        Criterion(IOU)(proposals, targets.targets, targets.prompts[0].kind).total
+        for proposals, targets in ((expected, seen), (answered, batch))
+    ]
+    assert torch.allclose(losses[0], losses[1], atol=2e-2) and losses[0] > 0
+
+
+def test_a_record_is_read_as_it_was_written(described: DescribedSamples, tmp_path: Path) -> None:
+    image = described.images[0]
+    image.save(tmp_path / "record.safetensors")
+    again = DescribedImage.load(tmp_path / "record.safetensors")
+    assert again.labelled.things == image.labelled.things and again.labelled.shape == (64, 96)
+    assert again.labelled.sentences == image.labelled.sentences
+    assert torch.equal(again.description, image.description) and torch.equal(again.shared, image.shared)
+    with pytest.raises(ConfigError, match="no masks"):
+        again.labelled.decode([0])
+
+
+def test_joined_regions_overlap_as_one(described: DescribedSamples) -> None:
+    image = described.images[0]
+    both = image.overlap([(0, 1)])[:, 0]
+    shared = image.shared[:, :2].float().sum(1)
+    assert torch.allclose(both, shared / (image.areas + image.object_areas[:2].sum() - shared))
+    assert image.overlap([]).shape == (len(image.areas), 0)
+
+
+def test_an_image_is_described_once(model: PSALM, described: DescribedSamples, tmp_path: Path) -> None:
+    files = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("described*/*/*.safetensors"))
+    assert len(files) == 3
+    again = Describer(model, tmp_path, nullcontext)(SCENES)
+    assert files == sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("described*/*/*.safetensors"))
+    assert torch.equal(again.images[1].description, described.images[1].description)
+
+
+def test_the_numbers_of_a_description_are_brought_to_one_scale(model: PSALM, described: DescribedSamples) -> None:
+    standardise = model.mask_generator.standardise  # type: ignore[union-attr]
+    assert standardise.measured
+    rows = standardise(torch.cat([image.description for image in described.images]).float())
+    assert rows.mean(0).abs().max() < 0.2 and rows.std(0).max() < 1.2
+
+
+@pytest.mark.parametrize(("change", "message"), [({"train": ["projector"]}, "projector"), ({}, "two_way")])
+def test_what_cannot_be_described_is_refused(
+    settings: dict[str, Any], change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    if change:
+        settings["model"]["config"] = drafting_config().to_dict()
+    model, _ = build_model(TrainConfig.from_dict(settings).model)
+    train_only(model, change.get("train", TRAINED[:1]))
+    with pytest.raises(ConfigError, match=message):
+        Describer(model, tmp_path, nullcontext)
+
+
+def test_the_interactive_task_needs_pixels(settings: dict[str, Any]) -> None:
+    settings["stages"][0]["described"] = True
+    with pytest.raises(ConfigError, match="interactive"):
+        TrainConfig.from_dict(settings)
+
+
+def test_names_are_learnt_from_descriptions(settings: dict[str, Any]) -> None:
+    settings = copy.deepcopy(settings)
+    settings["model"]["config"] = drafting_config().to_dict()
+    stage = {"name": "language", "train": TRAINED, "tasks": {"instance": 1}, "described": True, "cache": True}
+    criterion = {"mask_loss": False, "match_on": "iou", "min_match_iou": 0.3, "extra_positives_iou": 0.3}
+    stage |= {"steps": 60, "batch_size": 2, "questions": 3, "lr": 3e-3, "warmup": 5, "variants": 1}
+    settings["stages"] = [stage | {"criterion": criterion}]
+    settings["log_every"] = 5
+    result = train(TrainConfig.from_dict(settings), progress=False)
+    log = (result.folder / "log.jsonl").read_text().splitlines()
+    losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in log if '"loss"' in line]
+    assert result.finished and np.mean(losses[-3:]) < 0.6 * losses[0]
+
+
+def test_questions_about_one_image_share_its_prefix(
+    model: PSALM, described: DescribedSamples, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    rows = [described.sample(i, np.random.default_rng(k), Task.INSTANCE) for i in range(2) for k in range(3)]
+    batch = Collator(tokenizer, model.config)(rows)
+    assert batch.features is not None
+    with torch.no_grad():
+        alone = model.propose(batch.features, batch.prompts)[-1].condition_logits
+        once = type(batch.features)((), batch.features.image_tokens[::3])
+        prefix = model.read_prefix(once, batch.prompts[0]).repeat(3)
+        shared = model.propose(batch.features, batch.prompts, prefix=prefix)[-1].condition_logits
+    assert torch.allclose(alone, shared, atol=1e-5)
+
+
+def test_thinning_leaves_out_background_alone(described: DescribedSamples) -> None:
+    image = described.images[0]
+    objects = [(i,) for i in range(len(image.labelled.things))]
+    best = image.overlap(objects).amax(1)
+    sizes = set()
+    for seed in range(20):
+        thinned = image.thinned(np.random.default_rng(seed))
+        sizes.add(len(thinned.quality))
+        kept = thinned.overlap(objects).amax(1)
+        assert (kept > 0.3).sum() == (best > 0.3).sum()
+        assert len(thinned.description) == len(thinned.areas) == len(thinned.shared) == len(thinned.quality)
+    assert min(sizes) < len(image.quality)
