@@ -63,8 +63,8 @@ class TwoWayGenerator(nn.Module):
         self.category_head = MLP(dim, dim, dim, 2)
         self.sentence_head = MLP(dim, dim, dim, 2)
         self.region_head = MLP(dim, dim, dim, 2)
-        # "The leftmost" compares places, which a product with the condition does at once: where a mask lies reaches its
-        # classification past the language model, too.
+        # "The leftmost" compares places, which a product with the condition does at once: where a mask lies reaches what
+        # words say of it past the language model, too. A visual prior was heeded when the masks were drafted.
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
         # Regions begin with the decoder's own judgement.
         for parameter in (*self.region_head.layers[-1].parameters(), *self.place.parameters()):
@@ -101,8 +101,10 @@ class TwoWayGenerator(nn.Module):
         """Classify the drafted masks; there is one prediction, hence a list of one."""
         heads = {"categories": self.category_head, "sentence": self.sentence_head, "regions": self.region_head}
         quality, masks = draft.state["quality"], draft.state["masks"]
-        places = waves(draft.state["geometry"].to(queries.dtype))
-        logits = (heads[conditions.kind](queries) + self.place(places)) @ conditions.embeddings.mT
+        looks = heads[conditions.kind](queries)
+        if conditions.kind != "regions":
+            looks = looks + self.place(waves(draft.state["geometry"].to(queries.dtype)))
+        logits = looks @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]
             mine = owner[..., None] == torch.arange(logits.shape[-1], device=owner.device)
