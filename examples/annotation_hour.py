@@ -122,12 +122,15 @@ class Hour:
         self.click(119, 271)
         self.picture("4-click")
         session.accept()
+        labels.selected_label = int(labels.data[198, 102])
+        annotator.objects.edit("delete")
         annotator.question.prompts.add_shapes()
-        self.drag((165, 60), (215, 105))
-        annotator.question.prompts.add_points()
+        self.drag((170, 77), (222, 128))
+        annotator.question.ready_for_clicks()
         annotator.question.prompts.meaning.choose(1)
-        self.click(190, 120)
+        self.click(198, 154)
         self.picture("5-box-and-exclusion")
+        annotator.question.prompts.meaning.choose(0)
         session.accept()
         labels.selected_label = int(labels.data[119, 271])
         self.viewer.layers.selection.active = labels
@@ -155,8 +158,7 @@ class Hour:
         self.annotator.look_at.choose(1)
         self.annotator.question.mode.choose(PROMPTS)
         self.annotator.question.ready_for_clicks()
-        middle = self.viewer.scene.camera.center
-        self.click(middle[-2], middle[-1])
+        self.click(124, 206)
         self.picture("8-view")
         self.annotator.session.reject()
         self.annotator.look_at.choose(0)
@@ -190,7 +192,8 @@ def write_images(folder: Path) -> None:
 def main(pictures: Path = PICTURES) -> None:
     """Play the hour."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "coins"
+        folder.mkdir()
         write_images(folder)
         hour = Hour(folder, pictures)
         for step in (hour.name_everything, hour.correct, hour.describe, hour.look_closer, hour.next_image):

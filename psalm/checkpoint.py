@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from psalm.config import PSALMConfig
 from psalm.errors import CheckpointError, ConfigError
 from psalm.files import replacing, write_text
-from psalm.hub import PUBLISHED, cached
+from psalm.model_folders import find_model
 from psalm.model_tokenizer import read_tokenizer
 from psalm.modeling.official_checkpoint import check_fit, load_official_state_dict
 from psalm.modeling.psalm import PSALM
@@ -31,8 +31,6 @@ __all__ = [
     "read_weights",
     "save_model",
 ]
-
-SHIPPED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -144,36 +142,6 @@ def save_model(
         tokenizer.backend_tokenizer.save(str(path))
     for name, values in (("config.json", model.config.to_dict()), ("info.json", dict(info or {}))):
         write_text(folder / name, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-
-
-def find_model(name_or_path: str | Path) -> Path:
-    """The folder of a model.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A folder, a weights file in it, a shipped model's name, or the name of a checkpoint fetched from the hub.
-
-    Raises
-    ------
-    CheckpointError
-        When there is none.
-    """
-    path, name = Path(name_or_path), str(name_or_path)
-    for folder in (path.parent if path.is_file() else path, SHIPPED / name):
-        if (folder / "config.json").exists():
-            return folder
-    if path.exists():
-        raise CheckpointError(f"There is no config.json at {path}: it belongs beside the weights.")
-    fetched = cached(name)
-    if fetched is not None and (fetched / "config.json").exists():
-        return fetched
-    shipped = sorted(folder.parent.name for folder in SHIPPED.glob("*/config.json"))
-    hint = f" To get it from the hub, run: psalm fetch {name}" if name in PUBLISHED or name.count("/") == 1 else ""
-    raise CheckpointError(
-        f"There is no model {name!r}: give the path of a model folder, or one of the names "
-        f"that ship with psalm ({', '.join(shipped) or 'none in this installation'}).{hint}"
-    )
 
 
 def default_device() -> torch.device:

@@ -73,6 +73,13 @@ class PSALMConfig:
     decoder_ffn: int = 2048
     num_seeds: int = 64
 
+    # The paper's ablations (section 4): whether mask tokens go through the language model or straight to the mask
+    # generator, whether they stand after the condition or before it, and whether proposals are classified after the
+    # decoder (decoupled) or by the mask tokens alone. "One mask" is `num_mask_tokens` 1.
+    mask_token_path: Literal["language_model", "direct"] = "language_model"
+    mask_token_place: Literal["after", "before"] = "after"
+    classification: Literal["decoupled", "direct"] = "decoupled"
+
     # Decoding.
     score_threshold: float = 0.5
     panoptic_score_threshold: float = 0.8
@@ -88,6 +95,9 @@ class PSALMConfig:
                 raise ConfigError(
                     f"{width} {getattr(self, width)} must be a multiple of {heads} {getattr(self, heads)}."
                 )
+        ablated = (self.mask_token_path, self.mask_token_place, self.classification)
+        if self.mask_generator != "mask2former" and ablated != ("language_model", "after", "decoupled"):
+            raise ConfigError("mask_token_path, mask_token_place and classification need mask_generator mask2former.")
         if self.image_size % 32:
             raise ConfigError(f"image_size {self.image_size} must be a multiple of 32.")
 

@@ -1,4 +1,4 @@
-"""Errors that a user of psalm may meet. Each message says what was wrong, where, and the cure."""
+"""Errors and warnings that a user of psalm may meet. Each message says what was wrong, where, and the cure."""
 
 
 class PSALMError(Exception):
@@ -35,3 +35,7 @@ class StoreError(PSALMError):
 
 class WorkerError(PSALMError):
     """A worker process or a cluster cannot do its work."""
+
+
+class UnknownNameWarning(UserWarning):
+    """A class list has names that the model was never trained on; the message lists names that it knows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +15,16 @@ from numpy.typing import ArrayLike
 from psalm.annotations import Annotations
 from psalm.batch_prediction import BatchPrediction, choose_task
 from psalm.conditions import (
+    CategoryCondition,
     Condition,
     Task,
     VisualPriorCondition,
 )
 from psalm.config import PSALMConfig
-from psalm.errors import ConditionError, ImageError
+from psalm.errors import ConditionError, ImageError, UnknownNameWarning
 from psalm.image_transform import Frame, ImageTransform
 from psalm.images import to_rgb8
+from psalm.known_names import KnownNames
 from psalm.prompts import Prompt, PromptBuilder
 from psalm.proposals import MaskProposals
 
@@ -66,6 +69,8 @@ class PSALMPredictor(BatchPrediction):
     ----------
     thresholds : Thresholds
         What `predict` uses when not told otherwise.
+    known_names : KnownNames
+        What the model was trained to find by name. Another name is asked all the same, after an `UnknownNameWarning`.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class PSALMPredictor(BatchPrediction):
         self.model = model.eval()
         self.info: dict[str, Any] = dict(info or {})
         self.thresholds = Thresholds.from_config(model.config, self.info.get("thresholds"))
+        self.known_names = KnownNames.from_info(self.info)
+        self._warned: set[str] = set()
         self._prompts = PromptBuilder(tokenizer, model.config)
         self._transform = ImageTransform(model.config)
         self._encoder = ImageEncoder(self.model, store)
@@ -245,6 +252,7 @@ class PSALMPredictor(BatchPrediction):
 
         from psalm.decoding import merge_parts
 
+        self._warn_of_names(conditions)
         if len({len(prompts) for prompts in parts}) > 1:
             raise ConditionError("Only some of these class lists can be read at once: ask the images one by one.")
         with torch.inference_mode():
@@ -255,6 +263,14 @@ class PSALMPredictor(BatchPrediction):
                 prefix = self._encoder.prefix(features, prompts[0])
                 proposals.append(self.model.propose(features, prompts, regions, prefix=prefix)[-1])
             return merge_parts(proposals)
+
+    def _warn_of_names(self, conditions: Sequence[Condition]) -> None:
+        """Say once of each name that the model was never trained on it."""
+        lists = [condition.names for condition in conditions if isinstance(condition, CategoryCondition)]
+        names = [name for name in dict.fromkeys(sum(lists, ())) if name not in self._warned]
+        self._warned.update(names)
+        if message := self.known_names.warning(names):
+            warnings.warn(f"{message} All that it knows: predictor.known_names.", UnknownNameWarning, stacklevel=4)
 
     def _encode(self, images: Sequence[ArrayLike]) -> tuple[list[Frame], ImageFeatures]:
         colours = [to_rgb8(image) for image in images]

@@ -32,11 +32,11 @@ BACKGROUND = "background"
 
 _DRAFTS_PER_REGION = 4  # of the two-way generator
 
-_BEFORE_IMAGE = (
-    "[INST] <<SYS>>\nYou are a helpful language and vision assistant. You are able to understand the visual content "
+SYSTEM_PROMPT = (
+    "<<SYS>>\nYou are a helpful language and vision assistant. You are able to understand the visual content "
     "that the user provides, and assist the user with a variety of tasks using natural language.\n<</SYS>>\n\n"
-    "This is an image "
 )
+_BEFORE_IMAGE = f"[INST] {SYSTEM_PROMPT}This is an image "
 _CATEGORIES = ", Please do Panoptic Segmentation.\nThis is all the candidate categories: "
 _SENTENCE = ", Please doing Referring Segmentation according to the following instruction:\n"
 _REGIONS = ", Please segment by given regions\nThis is all regions:  "
@@ -76,8 +76,8 @@ class Prompt:
 
     @property
     def prefix(self) -> tuple[int, ...]:
-        """The token ids before the first condition: they depend on image and task only."""
-        return self.token_ids[: self.spans[0][0]]
+        """The token ids before the first condition and the mask tokens: they depend on image and task only."""
+        return self.token_ids[: min(self.spans[0][0], self.token_ids.index(MASK_TOKENS))]
 
     @property
     def opening(self) -> tuple[int, ...]:
@@ -168,6 +168,9 @@ class PromptBuilder:
     def _assemble(self, before: str, entries: Sequence[list[int]], after: str, kind: ConditionKind) -> Prompt:
         # Each piece of text is encoded on its own, as in training: encoding across a border gives other tokens.
         ids = [*self._encode(_BEFORE_IMAGE), IMAGE, *self._encode(before)]
+        early = self._config.mask_token_place == "before"
+        if early:
+            ids.append(MASK_TOKENS)
         comma = self._encode(", ")
         spans = []
         for i, entry in enumerate(entries):
@@ -175,7 +178,7 @@ class PromptBuilder:
                 ids += comma
             spans.append((len(ids), len(ids) + len(entry)))
             ids += entry
-        ids += [*self._encode(after), MASK_TOKENS, *self._encode(_AFTER_MASK_TOKENS)]
+        ids += [*self._encode(after), *([] if early else [MASK_TOKENS]), *self._encode(_AFTER_MASK_TOKENS)]
         return Prompt(tuple(ids), tuple(spans), kind)
 
     def _encode(self, text: str) -> list[int]:
@@ -197,11 +200,15 @@ class PromptBuilder:
 
 def sequence_length(prompt: Prompt, config: PSALMConfig) -> int:
     """How many embeddings the language model reads at most, image and mask tokens included."""
-    stride = 32 if config.backbone == "swin" else 16
-    # The projector halves the coarsest backbone level, then averages.
-    side = math.ceil(config.image_size // stride / 2)
-    image_tokens = math.ceil(side / config.image_token_pool) ** 2
     mask_tokens = config.num_mask_tokens
     if config.mask_generator == "two_way" and prompt.kind == "regions":
         mask_tokens = _DRAFTS_PER_REGION * prompt.num_conditions
-    return len(prompt.token_ids) - 2 + image_tokens + mask_tokens
+    return len(prompt.token_ids) - 2 + num_image_tokens(config) + mask_tokens
+
+
+def num_image_tokens(config: PSALMConfig) -> int:
+    """How many embeddings of the language model an image takes."""
+    stride = 32 if config.backbone == "swin" else 16
+    # The projector halves the coarsest backbone level, then averages.
+    side = math.ceil(config.image_size // stride / 2)
+    return math.ceil(side / config.image_token_pool) ** 2

@@ -18,6 +18,7 @@ from psalm.errors import CheckpointError
 from psalm.files import replacing, write_text
 
 LARGEST_PART = 2 * 1024**3
+_READ_AT_ONCE = 32 * 1024**2
 _NAME = "model.safetensors"
 _DAMAGED = (SafetensorError, RuntimeError, OSError, ValueError, TypeError, EOFError, UnpicklingError)
 
@@ -109,12 +110,16 @@ def _read_safetensors(file: Path, dtype: torch.dtype | None) -> dict[str, Tensor
     if dtype is None:
         return load_file(file)
     with safe_open(file, "pt") as opened:
-        names = list(opened.keys())
+        waiting = list(opened.keys())
     state = {}
-    for name in names:
-        # Opened anew each time: pages that were read count as memory until the file is closed.
+    while waiting:
+        # Opened anew now and then: pages that were read count as memory until the file is closed.
         with safe_open(file, "pt") as opened:
-            state[name] = cast(opened.get_tensor(name), dtype)
+            read = 0
+            while waiting and read < _READ_AT_ONCE:
+                tensor = opened.get_tensor(waiting[-1])
+                state[waiting.pop()] = cast(tensor, dtype)
+                read += tensor.nbytes
     return state
 
 

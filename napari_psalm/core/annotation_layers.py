@@ -207,6 +207,28 @@ class AnnotationLayer:
         elif facts:
             self._show()
 
+    def extend(self, index: tuple[NDArray[np.int64], ...], values: NDArray[Any], ids: Iterable[int]) -> None:
+        """Give pixels to objects as one step of the history; that a model found them is no edit by hand.
+
+        Parameters
+        ----------
+        index, values
+            As in `write`.
+        ids : iterable of int
+            The objects.
+
+        Raises
+        ------
+        AnnotationError
+            When the objects are protected.
+        """
+        before = {label_id: self._origins.edits(label_id) for label_id in ids}
+        self.write(index, values, {})
+        for label_id, edits in before.items():
+            if label_id in self.index and self._facts[label_id].origin != "hand":
+                self._origins.grow(label_id, self.index, edits)
+        self._show()
+
     def take_outline(self, label_id: int, from_id: int) -> None:
         """Let a new id count edits from where another one does: the object is the same, its facts are not."""
         self._origins.take(label_id, from_id)

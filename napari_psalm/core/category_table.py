@@ -12,6 +12,7 @@ from napari_psalm.core.class_style import ClassStyle, colour_of
 from psalm.annotations import Category
 from psalm.conditions import CategoryCondition
 from psalm.errors import ConditionError
+from psalm.known_names import KnownNames
 
 FILE_KINDS = "Class lists (*.txt *.csv *.json)"
 NO_CATEGORY = "object"
@@ -60,6 +61,10 @@ class CategoryTable:
     def id_of(self, name: str) -> int:
         """The id of a name; 0 when it is not in the list."""
         return next((category.id for category in self.categories if category.name == name), 0)
+
+    def unknown(self, known: KnownNames) -> tuple[str, ...]:
+        """The classes that a model was not trained on, neither by their name nor by a synonym."""
+        return tuple(c.name for c in self.categories if not any(map(known.knows, (c.name, *self.style(c.id).synonyms))))
 
     def style(self, category_id: int) -> ClassStyle:
         """Colour, synonyms and shortcut that were chosen for a category."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
+from napari_psalm.core.history import unique
 from psalm.annotations import Annotations
 from psalm.coco import ImageEntry, read_coco, write_coco
 from psalm.errors import AnnotationError, ImageError
@@ -52,7 +53,7 @@ def write_labels(
         When the file exists or cannot be written.
     """
     table = categories or _table_of(layers)
-    table = table.with_names(name for _, attributes in layers for name in _classes_used(attributes))
+    table = table.with_names(name for data, attributes in layers for name in _classes_used(data, attributes))
     entries: list[tuple[ImageEntry, Annotations]] = []
     for data, attributes in layers:
         entries += _entries(np.asarray(data), attributes, table, first_id=len(entries) + 1)
@@ -165,9 +166,10 @@ def _rows(attributes: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
     return {int(row["index"]): {str(key): value for key, value in row.items()} for row in table.to_dict("records")}
 
 
-def _classes_used(attributes: Mapping[str, Any]) -> list[str]:
-    """Classes of the features, and that of objects without one."""
-    return [*(_class_of(row) for row in _rows(attributes).values()), NO_CATEGORY]
+def _classes_used(data: NDArray[Any], attributes: Mapping[str, Any]) -> list[str]:
+    """Classes of the objects that are there."""
+    rows = _rows(attributes)
+    return [_class_of(rows.get(label_id, {})) for label_id in unique(np.asarray(data)) if label_id]
 
 
 def _class_of(row: Mapping[str, Any]) -> str:

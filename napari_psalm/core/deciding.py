@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_psalm.core.kept import Kept
 from napari_psalm.core.kept_masks import LOWEST_PROBABILITY
+from napari_psalm.core.kept_objects import KeptObjects
 from napari_psalm.core.limits import ClassLimits
 from napari_psalm.core.patches import Patch, union
 from psalm.conditions import Task
@@ -24,9 +25,9 @@ class Found:
     part: int
 
 
-def decide(kept: Kept, limits: ClassLimits) -> list[Found]:
+def decide(kept: Kept | KeptObjects, limits: ClassLimits) -> list[Found]:
     """The objects that meet the limits: better scores first, those of regions in the order of the regions."""
-    found = _DECIDERS[kept.task](kept, limits)
+    found = _finished(kept, limits) if isinstance(kept, KeptObjects) else _DECIDERS[kept.task](kept, limits)
     if kept.exclusions.drawn:
         cut = [(one, kept.exclusions.cut(one.patch, one.part)) for one in found]
         found = [replace(one, patch=patch) for one, patch in cut if patch is not None]
@@ -40,6 +41,20 @@ def to_labels(found: Sequence[Found], shape: tuple[int, int]) -> NDArray[np.uint
     for i in np.argsort([one.score for one in found], kind="stable").tolist():
         labels[found[i].patch.slices][found[i].patch.mask] = i + 1
     return labels
+
+
+def _finished(kept: KeptObjects, limits: ClassLimits) -> list[Found]:
+    """Masks that are made already: the score decides, and of things that are counted the overlap."""
+    chosen: dict[int, Found] = {}
+    for i, (patch, score, part) in enumerate(zip(kept.patches, kept.scores, kept.parts, strict=True)):
+        limit = limits.of(kept.names[part])
+        if score < limit.score:
+            continue
+        most = limit.overlap if kept.task is Task.INSTANCE else 1.0
+        if most >= 1 or all(iou <= most for j, iou in kept.rivals.get(i, ()) if j in chosen):
+            chosen[i] = Found(patch, min(score, 1.0), part)
+    found = list(chosen.values())
+    return sorted(found, key=lambda one: one.part) if kept.task is Task.INTERACTIVE else found
 
 
 def _instances(kept: Kept, limits: ClassLimits) -> list[Found]:
@@ -171,7 +186,7 @@ def _all_that_fit(kept: Kept, limits: ClassLimits) -> list[Found]:
     return [Found(union([patch for patch, _ in chosen]), min(max(score for _, score in chosen), 1.0), 0)]
 
 
-def _at_most(found: list[Found], kept: Kept, limits: ClassLimits) -> list[Found]:
+def _at_most(found: list[Found], kept: Kept | KeptObjects, limits: ClassLimits) -> list[Found]:
     """The best objects, as many as may be: of each class, and of all."""
     counts: dict[str, int] = {}
     chosen = set()

@@ -64,6 +64,11 @@ class Kept:
     _patches: dict[int, tuple[float, Patch | None]] = field(default_factory=dict, repr=False)
     _means: dict[tuple[int, int], float] = field(default_factory=dict, repr=False)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of what was looked at."""
+        return self.masks.shape
+
     def patch(self, query: int, probability: float) -> Patch | None:
         """The mask of a proposal where it is more probable than this; None when it is empty."""
         kept = self._patches.get(query)

@@ -17,6 +17,7 @@ class Origins:
 
     def __init__(self) -> None:
         self._born: dict[int, Outline] = {}
+        self._grown: dict[int, list[tuple[Outline, int]]] = {}
         self._edits: dict[int, int] = {}
 
     def edits(self, label_id: int) -> int:
@@ -27,6 +28,12 @@ class Origins:
         """Let an id count from where another one does."""
         if from_id in self._born:
             self._born[label_id] = self._born[from_id]
+
+    def grow(self, label_id: int, index: ObjectIndex, edits: int) -> None:
+        """What an object looks like now is a model's work as well, but for the edits by hand that it had before."""
+        outline = Outline.of(index.box(label_id), index.mask(label_id))
+        self._grown.setdefault(label_id, []).append((outline, edits))
+        self._edits[label_id] = edits
 
     def look(self, label_id: int, index: ObjectIndex, below: Cutout | None) -> None:
         """Compare an object with what it was.
@@ -47,7 +54,9 @@ class Origins:
         if below is not None:
             row0, column0, row1, column1 = below.box
             revealed = int(np.count_nonzero(below.mask() & (index.data[row0:row1, column0:column1] == label_id)))
-        self._edits[label_id] = self._born[label_id].difference(box, mask) - revealed
+        # Undo may bring back what was before the object grew, so the nearest of its outlines counts.
+        known = [(self._born[label_id], -revealed), *self._grown.get(label_id, ())]
+        self._edits[label_id] = min(outline.difference(box, mask) + edits for outline, edits in known)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-import psalm
 from napari_psalm.core.preferences import read_preferences
 from psalm.conditions import Condition, Task
-from psalm.errors import CheckpointError
+from psalm.errors import CheckpointError, UnknownNameWarning
+from psalm.known_names import KnownNames
 from psalm.proposals import MaskProposals
 
 _LOADED_LIBRARIES = Path("/proc/self/maps")
@@ -33,6 +33,8 @@ class Predictor(Protocol):
 
     def set_image(self, image: NDArray[Any]) -> Any: ...
 
+    def prefetch(self, image: NDArray[Any]) -> Any: ...
+
     def predict_proposals(self, condition: Condition, task: Task | None = None) -> MaskProposals: ...
 
 
@@ -48,6 +50,7 @@ def load_predictor(name: str) -> Predictor:
     from psalm.feature_store import FeatureStore
     from psalm.predictor import PSALMPredictor
 
+    warnings.simplefilter("ignore", UnknownNameWarning)  # the class list says it, in place
     wanted = read_preferences().model
     store = FeatureStore(memory_bytes=wanted.cache_megabytes * 2**20)
     _check_device(wanted.device)
@@ -60,20 +63,12 @@ def _check_device(device: str) -> None:
 
     there: dict[str, Callable[[], bool]] = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
     if device in there and not there[device]():
-        raise CheckpointError(f"There is no {device} here: choose auto as Device in Preferences > Plugins > PSALM.")
+        raise CheckpointError(f"There is no {device} here: choose auto as Device in Preferences > PSALM.")
 
 
 def known_names(name: str) -> tuple[str, ...]:
     """The names that a model was trained on, where its makers say so; read without loading the model."""
-    folders = (Path(name), Path(psalm.__file__).parent / "weights" / name)
-    path = next((folder / "info.json" for folder in folders if (folder / "info.json").is_file()), None)
-    if path is None:
-        return ()
-    try:
-        names = json.loads(path.read_text(encoding="utf-8")).get("names", ())
-    except (OSError, ValueError, AttributeError):
-        return ()
-    return tuple(str(known) for known in names)
+    return KnownNames.of_model(name).names
 
 
 def keep_triton_out(loaded_libraries: Path = _LOADED_LIBRARIES) -> bool:

@@ -1,4 +1,4 @@
-"""What the user chose in Preferences > Plugins > PSALM; the manifest (`configurations`) declares the same."""
+"""What the user chose in Preferences > PSALM; the manifest (`configurations`) declares the same."""
 
 from __future__ import annotations
 

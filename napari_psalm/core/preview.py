@@ -65,7 +65,7 @@ class Preview:
         """Show what meets other limits; the model is not asked."""
         self.limits = limits
         self.found = decide(self.answer.kept, limits)
-        self.labels = to_labels(self.found, self.answer.kept.masks.shape)
+        self.labels = to_labels(self.found, self.answer.kept.shape)
         self._draw()
         self.layer.refresh(extent=False)
 

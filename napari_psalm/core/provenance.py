@@ -21,7 +21,7 @@ from psalm.conditions import CategoryCondition, SentenceCondition
 def facts_of(question: Question, found: Sequence[Found]) -> list[FoundObject]:
     """What each object is; what a sentence or a prompt found has the class that the user chose."""
     prompts = in_words(question, [one.part for one in found])
-    task = question.request.task.value
+    task = question.origin
     return [
         FoundObject(class_of(question, one.part), one.score, prompt, task)
         for one, prompt in zip(found, prompts, strict=True)
@@ -51,6 +51,8 @@ def recorded_facts(question: Question, answer: Answer) -> list[FoundObject]:
 def prompt_record(question: Question, part: int) -> dict[str, Any]:
     """What one object answers, as the store keeps it; masks are RLEs at the size of the image."""
     condition = question.condition
+    if question.request.examples:
+        return {}  # examples live in the window alone, so this cannot be asked again
     if isinstance(condition, CategoryCondition):
         return {"kind": "categories", "names": list(condition.names)}
     if isinstance(condition, SentenceCondition):

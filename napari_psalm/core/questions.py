@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
+from napari_psalm.core.examples import Examples
 from napari_psalm.core.image_planes import ImagePlane, visible_plane
 from napari_psalm.core.limits import ClassLimits
 from napari_psalm.core.preferences import ThresholdPreferences
 from napari_psalm.core.prompt_layers import Mark, PromptLayers, Region, read_prompts, read_regions
+from napari_psalm.core.tiled_answers import is_cut_up
 from napari_psalm.core.views import reduced, visible_window
-from psalm.conditions import Condition, SentenceCondition, Task, VisualPriorCondition, check_task
-from psalm.errors import AnnotationError
+from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task, VisualPriorCondition, check_task
+from psalm.errors import AnnotationError, ConditionError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -57,6 +59,10 @@ class Request:
         Show the answer until it is accepted, instead of writing it at once.
     refined : int
         The object of `result` that is the prompt, and that the answer replaces; 0 for none.
+    tiles : bool
+        Show the model the whole plane tile by tile; not for sentences, which are about the whole picture.
+    examples : Examples, optional
+        Find what looks like these, instead of the class list.
     """
 
     image: Image | None
@@ -72,6 +78,8 @@ class Request:
     in_view: bool = False
     preview: bool = False
     refined: int = 0
+    tiles: bool = False
+    examples: Examples | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,16 @@ class Question:
     regions: tuple[Region, ...] = ()
     exclusions: tuple[Mark, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the model is shown tiles."""
+        return self.request.tiles and is_cut_up(self.request.task)
+
+    @property
+    def origin(self) -> str:
+        """What found the objects, as the table of objects has it."""
+        return "examples" if self.request.examples else self.request.task.value
 
     @property
     def excluded(self) -> NDArray[np.bool_] | None:
@@ -146,15 +164,24 @@ def ask(viewer: ViewerModel, request: Request, layer: AnnotationLayer | None) ->
         )
     if request.in_view:
         plane = visible_window(viewer, plane)
-    seen = reduced(plane)
+    seen = plane if request.tiles and is_cut_up(request.task) else reduced(plane)
     if request.refined:
         return _ask_for_object(request, plane, seen, layer)
     if request.task is Task.INTERACTIVE:
         return _ask_for_prompts(request, plane, seen, layer)
     is_sentence = request.task in (Task.REFERRING, Task.GENERALISED_REFERRING)
-    condition = SentenceCondition(request.sentence) if is_sentence else request.categories.condition()
+    condition = SentenceCondition(request.sentence) if is_sentence else _named(request)
     check_task(request.task, condition)
     return Question(request, plane, seen, condition, exclusions=read_prompts(request.prompts, seen).exclusions)
+
+
+def _named(request: Request) -> CategoryCondition:
+    """The class list, or the classes of the examples."""
+    if request.examples is None:
+        return request.categories.condition()
+    if not request.examples:
+        raise ConditionError("There is no example: select an object and press Find like selected.")
+    return CategoryCondition(request.examples.names)
 
 
 def _ask_for_prompts(request: Request, plane: ImagePlane, seen: ImagePlane, layer: AnnotationLayer | None) -> Question:
@@ -197,12 +224,15 @@ def in_words(question: Question, parts: Sequence[int]) -> list[str]:
         return [question.regions[part].name for part in parts]
     if isinstance(question.condition, SentenceCondition):
         return [question.condition.text for _ in parts]
-    return [class_of(question, part) for part in parts]
+    like = "like " if question.request.examples else ""
+    return [f"{like}{class_of(question, part)}" for part in parts]
 
 
 def class_of(question: Question, part: int) -> str:
     """The class of what answers a part of the question."""
     request = question.request
+    if request.examples:
+        return request.examples.names[part]
     if request.task in (Task.INSTANCE, Task.PANOPTIC, Task.SEMANTIC):
         return request.categories.names[part]
     return request.category

@@ -82,7 +82,7 @@ class Results:
         layer = self._layer_for(request, plane)
         replaced = {request.refined} if request.refined else set()
         if request.replace and not request.refined:
-            replaced = _wholly_inside(layer.ids_of_task(request.task.value, plane), layer, plane)
+            replaced = _wholly_inside(layer.ids_of_task(question.origin, plane), layer, plane)
         target, pixels = place(answer.labels, question.seen, plane, everywhere=bool(replaced))
         painted = layer.paint(target, pixels, recorded_facts(question, answer), replaced)
         layer.recolour(request.categories)

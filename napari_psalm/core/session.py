@@ -23,7 +23,7 @@ from napari_psalm.core.prompt_layers import read_prompts
 from napari_psalm.core.prompt_marks import PromptMarks
 from napari_psalm.core.questions import Question, Request, ask
 from napari_psalm.core.results import Results, count
-from napari_psalm.core.runner import Post, Runner
+from napari_psalm.core.runner import Job, Post, Runner
 from napari_psalm.core.views import reduced
 from psalm.conditions import Task
 from psalm.errors import AnnotationError, PSALMError
@@ -77,6 +77,15 @@ class AnnotationSession:
     def loaded_name(self) -> str:
         """The name under which the model was loaded."""
         return self._answerer.loaded_name
+
+    def use_model(self, name: str) -> None:
+        """Take another model, or the same one with other preferences; it is loaded for the next question."""
+        self.model_name = name
+        self._answerer.load_anew()
+
+    def ready(self, job: Job) -> Predictor:
+        """The model, loaded where it is not yet; for worker threads."""
+        return self._answerer.ready(self.model_name, job)
 
     def segment(self, request: Request) -> None:
         """Predict what is asked; returns at once. What cannot be asked is said in `status`."""
@@ -241,7 +250,8 @@ class AnnotationSession:
         self.preview = Preview(self.viewer, question, answer)
         self.previewed.emit(self.preview)
         level: Level = "problem" if answer.warning or not answer.found else "info"
-        self.status.emit(f"{_preview_summary(self.preview)} {answer.warning}".strip(), level)
+        words = (_preview_summary(self.preview), answer.note, answer.warning)
+        self.status.emit(" ".join(word for word in words if word), level)
         if self._accept_next:
             self._accept_next = False
             self.accept()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_psalm.core.block_means import block_means
 from napari_psalm.core.image_planes import ImagePlane
 from psalm.errors import ImageError
 
@@ -51,6 +53,12 @@ def reduced(plane: ImagePlane, longest: int = ENOUGH) -> ImagePlane:
         if factor >= 2:
             plane = fewer(plane, factor)
     return plane
+
+
+def seen_whole(pixels: NDArray[Any]) -> NDArray[Any]:
+    """What `reduced` leaves of an image (H, W) or (H, W, C) that is no pyramid and is looked at as a whole."""
+    factor = max(pixels.shape[:2]) / ENOUGH
+    return block_means(pixels, int(factor)) if factor >= 2 else pixels
 
 
 def _coarser(plane: ImagePlane, factor: float) -> ImagePlane:

@@ -12,6 +12,7 @@ from psygnal import Signal
 from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.category_table import CategoryTable
 from napari_psalm.core.dataset import Dataset, open_dataset
+from napari_psalm.core.proposal_drawing import draw_proposals
 from napari_psalm.core.proposals import Proposals, read_proposals
 from napari_psalm.core.review_queue import ReviewQueue
 from napari_psalm.core.runner import Job, Post, Runner
@@ -55,6 +56,7 @@ class Workspace:
         self.image: StoredImage | None = None
         self._objects: StoredObjects | None = None
         self._layers: tuple[Image, Labels] | None = None
+        self._drawing: Labels | None = None
         self._following = True
         viewer.layers.events.removed.connect(self._on_removed)
 
@@ -149,6 +151,23 @@ class Workspace:
             return None
         return found if found and found.words else None
 
+    def show_proposals(self, shown: bool) -> None:
+        """Draw what is proposed over the objects, or take the drawing away."""
+        drawing, self._drawing = self._drawing, None
+        if drawing is not None and drawing in self.viewer.layers:
+            self.viewer.layers.remove(drawing)
+        proposals, objects = (self.proposals, self._objects) if shown else (None, None)
+        if proposals is None or objects is None:
+            return
+        active = self.viewer.layers.selection.active
+        try:
+            self._drawing = draw_proposals(proposals, objects.layer, objects.label_of)
+        except PSALMError as error:
+            self.said.emit(str(error), "problem")
+            return
+        self.viewer.add_layer(self._drawing)
+        self.viewer.layers.selection.active = active
+
     def accept_proposals(self) -> None:
         """Change the objects as `psalm relabel` proposes; one undo takes it back."""
         proposals, objects = self.proposals, self._objects
@@ -215,6 +234,7 @@ class Workspace:
         """Write what is left of the image that is shown, and take its layers away."""
         if self._objects is None:
             return
+        self.show_proposals(False)
         objects, self._objects = self._objects, None
         layers, self._layers = self._layers, None
         self.leaving.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QScrollArea, QSizePolicy, Q
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
+from napari_psalm.core.examples import take_examples
 from napari_psalm.core.predictors import Predictor, known_names, load_predictor
 from napari_psalm.core.preferences import read_preferences
 from napari_psalm.core.preview import Preview
@@ -21,7 +22,7 @@ from napari_psalm.widgets.layer_combo import LayerCombo
 from napari_psalm.widgets.object_panel import ObjectPanel
 from napari_psalm.widgets.parts import SPACE, Choice, WindowThread, column, group
 from napari_psalm.widgets.preview_panel import PreviewPanel
-from napari_psalm.widgets.question_panel import QuestionPanel
+from napari_psalm.widgets.question_panel import EXAMPLES, QuestionPanel
 from napari_psalm.widgets.result_panel import ResultPanel
 from napari_psalm.widgets.run_panel import ModelLine, RunPanel
 from napari_psalm.widgets.workplace import Workplace
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from napari.utils.events import Event
     from napari.viewer import Viewer
+
+WHOLE, VIEW, TILES = range(3)
 
 
 class AnnotatorWidget(QWidget):
@@ -56,10 +59,12 @@ class AnnotatorWidget(QWidget):
         self.image = LayerCombo(napari_viewer, Image, "no image")
         self.image.setToolTip("The image to segment; of a stack, the slice that is shown")
         self.look_at = Choice(
-            ("Whole image", "View"),
+            ("Whole image", "View", "Tiles"),
             (
                 "The model sees the whole image, or the whole slice",
                 "The model sees what the canvas shows, so that small objects get more of its pixels: zoom in first",
+                "The model sees the image tile by tile, each at its full resolution: for large images, and for more\n"
+                "objects than the model finds at once; it takes as many times longer as there are tiles",
             ),
         )
         self.question = QuestionPanel(
@@ -71,7 +76,6 @@ class AnnotatorWidget(QWidget):
             self._problem,
         )
         self.preview = PreviewPanel()
-        self.preview.show_keys(read_preferences().keys)
         self.result = ResultPanel(napari_viewer)
         self.run = RunPanel()
         self.objects = ObjectPanel(napari_viewer, lambda: self.image.layer, self.run.status.say)
@@ -98,7 +102,9 @@ class AnnotatorWidget(QWidget):
             limits=self.preview.limits.chosen(self.question.task),
             preferred=read_preferences().thresholds,
             replace=self.result.replace,
-            in_view=self.look_at.index == 1,
+            in_view=self.look_at.index == VIEW,
+            tiles=self.look_at.index == TILES,
+            examples=self.question.examples.examples if self.question.mode.index == EXAMPLES else None,
             preview=self.preview.first.isChecked(),
         )
 
@@ -116,6 +122,17 @@ class AnnotatorWidget(QWidget):
             own = layer.facts(ids[0]).category
             self.session.segment(replace(self.request(), task=Task.INTERACTIVE, refined=ids[0], category=own))
 
+    def find_alike(self) -> None:
+        """Take the selected objects as examples, and find what looks like them in the image."""
+        try:
+            new = take_examples(self.viewer, self.image.layer, self.objects.layer, self.objects.ids)
+        except PSALMError as error:
+            self._problem(str(error))
+            return
+        self.question.mode.choose(EXAMPLES)
+        self.question.examples.show_examples(self.question.examples.examples.joined(new))
+        self.segment()
+
     def export_to(self, path: Path | str, overwrite: bool = False) -> None:
         """Write the result layer to a COCO file and say so."""
         try:
@@ -131,6 +148,16 @@ class AnnotatorWidget(QWidget):
         self._results = [(other, known) for other, known in self._results if other != image] + [(image, layer.layer)]
         self.image.choose(image)
         self.result.layers.choose(layer.layer)
+
+    def use_model(self, name: str) -> None:
+        """Take another model, or the same one with other preferences, from the next question on."""
+        self.session.use_model(name)
+        self._show_model()
+
+    def show_keys(self, keys: Mapping[str, str]) -> None:
+        """Write the keys on the buttons that have one."""
+        self.run.show_key(keys.get("segment", ""))
+        self.preview.show_keys(keys)
 
     def shut_down(self) -> None:
         """Give up what runs and let go of the viewer; called when the dock is closed."""
@@ -176,6 +203,8 @@ class AnnotatorWidget(QWidget):
         self.question.classes.changed.connect(self._new_classes)
         self.run.segment_wanted.connect(self.segment)
         self.run.cancel_wanted.connect(self.session.cancel)
+        self.run.tiles_wanted.connect(self._ask_in_tiles)
+        self.question.examples.taken.connect(self.find_alike)
         self.preview.accept_wanted.connect(self.session.accept)
         self.preview.reject_wanted.connect(self.session.reject)
         self.preview.limits.changed.connect(lambda: self.session.set_limits(self.preview.limits.limits))
@@ -194,8 +223,13 @@ class AnnotatorWidget(QWidget):
         if not self._closed:
             self.session.follow_prompts(self.request())
 
+    def _ask_in_tiles(self) -> None:
+        self.look_at.choose(TILES)
+        self.segment()
+
     def _show_preview(self, preview: Preview | None) -> None:
         self.preview.show_preview(preview)
+        self.run.offer_tiles(preview is not None and preview.answer.crowded)
         self._show_model()
 
     def _problem(self, text: str) -> None:
@@ -256,14 +290,14 @@ class AnnotatorWidget(QWidget):
         self.objects.refresh()
 
     def _show_model(self) -> None:
-        session = self.session
-        if session.predictor is None or session.loaded_name != session.model_name:
+        session, predictor = self.session, self.session.predictor
+        if predictor is None or session.loaded_name != session.model_name:
             self.model.text.setText(f"{Path(session.model_name).name}, loads on first use")
             self.question.set_known_names(known_names(session.model_name))
             return
         used, limit = session.preview.answer.tokens if session.preview is not None else (0, 0)
         tokens = f", {used} of {limit} mask tokens used" if limit else ""
-        self.model.text.setText(f"{session.predictor.config.name} on {session.predictor.device}{tokens}")
+        self.model.text.setText(f"{predictor.config.name} on {predictor.device}{tokens}")
 
     def _choose_export(self) -> None:
         labels = self.result.layers.layer
@@ -275,8 +309,7 @@ class AnnotatorWidget(QWidget):
     def _choose_model(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Choose a model folder")
         if folder:
-            self.session.model_name = folder
-            self._show_model()
+            self.use_model(folder)
 
     def _forget(self, event: Event) -> None:
         layer = event.value

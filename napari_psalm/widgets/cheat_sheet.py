@@ -56,7 +56,7 @@ class CheatSheet(QDialog):
         columns.addLayout(right)
         outer = QVBoxLayout(self)
         outer.addLayout(columns)
-        note = QLabel("Keys work with any layer selected. Change them in Preferences > Plugins > PSALM.")
+        note = QLabel("Keys work with any layer selected. Change them in Preferences > PSALM.")
         note.setWordWrap(True)
         outer.addWidget(note)
 

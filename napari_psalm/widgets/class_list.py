@@ -14,6 +14,7 @@ from napari_psalm.widgets.parts import column, row
 from napari_psalm.widgets.swatch_editor import Swatch, SwatchEditor
 from psalm.conditions import Task
 from psalm.errors import ConditionError, OutputError
+from psalm.known_names import KnownNames
 
 _TASKS = (
     ("each object", Task.INSTANCE, "One mask per object: cells, coins, people"),
@@ -34,6 +35,7 @@ class ClassList(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._table = CategoryTable()
+        self._known = KnownNames()
         self.editor = _Editor()
         self.editor.setPlaceholderText("coin\nnucleus / nuclei\nsky (stuff)")
         self.editor.setToolTip(
@@ -65,6 +67,21 @@ class ClassList(QWidget):
     def chosen_task(self) -> Task:
         """Instance, panoptic or semantic."""
         return _TASKS[self.task.currentIndex()][1]
+
+    @property
+    def known(self) -> KnownNames:
+        """What the model was trained to find by name."""
+        return self._known
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The classes that the model was not trained on."""
+        return self._table.unknown(self._known)
+
+    def set_known_names(self, known: KnownNames) -> None:
+        """Underline the classes that a model was not trained on."""
+        self._known = known
+        self._draw()
 
     def set_table(self, table: CategoryTable) -> None:
         """Show other categories."""
@@ -144,6 +161,10 @@ class ClassList(QWidget):
         table = self._table
         self.editor.set_swatches(
             [Swatch(table.colour_of(name), table.shortcut_of(name)) if name else None for name in self._names_by_line()]
+        )
+        strange = set(self.unknown)
+        self.editor.set_remarks(
+            [self._known.warning([name]) if name in strange else "" for name in self._names_by_line()]
         )
 
     def _names_by_line(self) -> list[str]:

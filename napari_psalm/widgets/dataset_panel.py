@@ -119,6 +119,9 @@ class DatasetPanel(QWidget):
         self.model = QueueModel(workspace.queue)
         self.proposals = QPushButton()
         self.proposals.setToolTip("Change the objects as psalm relabel proposes; one undo takes it back")
+        self.show_proposals = QPushButton("Show")
+        self.show_proposals.setCheckable(True)
+        self.show_proposals.setToolTip("Green would be added, red removed; yellow is what objects would become")
         self.previous = QPushButton("◀")
         self.next = QPushButton("▶")
         self.verify = QPushButton("Verify")
@@ -156,13 +159,16 @@ class DatasetPanel(QWidget):
             signal.disconnect(react)
 
     def _accept(self) -> None:
+        self.show_proposals.setChecked(False)
         self.workspace.accept_proposals()
         self._propose()
 
     def _propose(self, *_shown: Any) -> None:
         """Offer what psalm relabel would change about the image."""
         proposals = self.workspace.proposals
-        self.proposals.setVisible(proposals is not None)
+        self.show_proposals.setChecked(False)
+        for button in (self.proposals, self.show_proposals):
+            button.setVisible(proposals is not None)
         self.proposals.setText("" if proposals is None else f"Relabel: {proposals.words}. Accept")
 
     def choose_folder(self) -> None:
@@ -184,6 +190,7 @@ class DatasetPanel(QWidget):
         self.filter.currentTextChanged.connect(lambda text: queue.choose(filter=text))
         self.order.currentIndexChanged.connect(lambda i: queue.choose(order=_ORDERS[i][1]))  # type: ignore[arg-type]
         self.proposals.clicked.connect(lambda _checked: self._accept())
+        self.show_proposals.toggled.connect(workspace.show_proposals)
         self.previous.clicked.connect(lambda _checked: workspace.step(-1))
         self.next.clicked.connect(lambda _checked: workspace.step(1))
         self.verify.clicked.connect(lambda _checked: workspace.set_state(ImageState.VERIFIED, move=True))
@@ -219,8 +226,10 @@ class DatasetPanel(QWidget):
             self.bar,
             row(self.filter, self.order, stretch=(1, 1)),
             self.images,
-            self.proposals,
+            row(self.proposals, self.show_proposals, stretch=(1, 0)),
             row(self.previous, self.verify, self.review, self.skip, self.next, stretch=(1, 2, 2, 2, 1)),
         )
         layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        layout.addStretch(1)
+        layout.setStretchFactor(self.images, 1000)  # the list takes all the room, where it is shown
         self.setLayout(layout)

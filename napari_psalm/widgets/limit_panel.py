@@ -30,7 +30,7 @@ class LimitPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._task, self._limits = Task.INSTANCE, ClassLimits()
+        self._task, self._limits, self._soft = Task.INSTANCE, ClassLimits(), True
         self._chosen: dict[Task, ClassLimits] = {}
         self.scope = QComboBox()
         self.scope.setToolTip("Set limits for all classes, or for one class that needs its own")
@@ -60,9 +60,14 @@ class LimitPanel(QWidget):
         """What the sliders show now."""
         return self._limits
 
-    def show_run(self, task: Task, names: tuple[str, ...], limits: ClassLimits, usual: Limits) -> None:
-        """Show the limits of a run, and those that it would have had if none had been moved."""
-        self._task, self._limits = task, limits
+    def show_run(
+        self, task: Task, names: tuple[str, ...], limits: ClassLimits, usual: Limits, soft: bool = True
+    ) -> None:
+        """Show the limits of a run, and those that it would have had if none had been moved.
+
+        With `soft`, the masks can still be made larger or smaller.
+        """
+        self._task, self._limits, self._soft = task, limits, soft
         self._usual[task] = usual
         before = self.scope.currentText()
         with QSignalBlocker(self.scope):
@@ -81,7 +86,7 @@ class LimitPanel(QWidget):
         values = {"score": limits.score, "mask": limits.mask, "overlap": limits.overlap, "area": limits.area}
         for key, slider in self.sliders.items():
             slider.show_value(values.get(key, most))
-            slider.setVisible(key in USED_BY[self._task])
+            slider.setVisible(key in USED_BY[self._task] and (key != "mask" or self._soft))
 
     def _moved(self) -> None:
         value = {key: slider.value for key, slider in self.sliders.items()}

@@ -203,7 +203,7 @@ class ObjectTable(QTableView):
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
-        self.setMinimumHeight(230)
+        self.setMinimumHeight(136)
         self._lay_out_headers()
         self.setSortingEnabled(True)
         self.sortByColumn(ID, Qt.SortOrder.AscendingOrder)
@@ -273,7 +273,7 @@ class ObjectTable(QTableView):
         rows.setDefaultSectionSize(THUMBNAIL + 4)
         columns.setHighlightSections(False)
         columns.setMinimumSectionSize(24)
-        for column, width in zip(range(len(COLUMNS)), (THUMBNAIL + 8, 90, 46, 52, 50, 36), strict=True):
+        for column, width in zip(range(len(COLUMNS)), (THUMBNAIL + 8, 90, 46, 50, 48, 44), strict=True):
             self.setColumnWidth(column, width)
         columns.setSectionResizeMode(CLASS, QHeaderView.ResizeMode.Stretch)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QPushButton, QWidget
 
+from napari_psalm.core.kept_objects import KeptObjects
 from napari_psalm.core.preview import Preview
 from napari_psalm.widgets.limit_panel import LimitPanel
 from napari_psalm.widgets.parts import column, row
@@ -44,4 +45,5 @@ class PreviewPanel(QWidget):
         self.limits.setVisible(preview is not None)
         if preview is not None:
             task = preview.question.request.task
-            self.limits.show_run(task, preview.answer.kept.names, preview.limits, preview.answer.usual)
+            soft = not isinstance(preview.answer.kept, KeptObjects)
+            self.limits.show_run(task, preview.answer.kept.names, preview.limits, preview.answer.usual, soft)

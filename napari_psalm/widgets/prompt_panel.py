@@ -205,7 +205,7 @@ class PromptPanel(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(SPACE)
         entries = (
-            ("Points", self.points, self.add_points, "Click", "Add a Points layer: each click marks one object (K)"),
+            ("Points", self.points, self.add_points, "Click", "Add a Points layer: each click marks one object"),
             ("Shapes", self.shapes, self.add_shapes, "Draw", "Add a Shapes layer: rectangles are boxes, ellipses and\n"
              "polygons are outlines, lines and paths are scribbles"),
             ("Labels", self.labels, self.add_labels, "Paint", "Add a Labels layer: each painted id marks one object"),

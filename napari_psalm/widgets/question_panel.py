@@ -1,9 +1,8 @@
-"""What to find: a class list, a sentence or prompts, one page each."""
+"""What to find: a class list, a sentence, prompts or examples, one page each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QWidget
@@ -11,19 +10,21 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QWidget
 from napari_psalm.core.category_table import NO_CATEGORY
 from napari_psalm.core.prompt_marks import PromptMarks
 from napari_psalm.widgets.class_list import ClassList
+from napari_psalm.widgets.example_panel import ExamplePanel
 from napari_psalm.widgets.parts import Choice, StatusLine, column, row
 from napari_psalm.widgets.prompt_panel import PromptPanel
 from psalm.conditions import Task
+from psalm.known_names import KnownNames
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-CLASSES, SENTENCE, PROMPTS = range(3)
+CLASSES, SENTENCE, PROMPTS, EXAMPLES = range(4)
 
 
 class QuestionPanel(QWidget):
-    """Three ways to ask.
+    """Four ways to ask.
 
     Parameters
     ----------
@@ -53,11 +54,12 @@ class QuestionPanel(QWidget):
         super().__init__()
         self._drawn = drawn
         self.mode = Choice(
-            ("Class list", "Sentence", "Prompts"),
+            ("Class list", "Sentence", "Prompts", "Examples"),
             (
                 "Find everything of these classes",
                 "Find what a sentence describes",
                 "Find what you click, draw or paint on",
+                "Find what looks like objects that are there",
             ),
         )
         self.classes = ClassList()
@@ -68,14 +70,14 @@ class QuestionPanel(QWidget):
         self.several = QCheckBox("Several objects may be meant")
         self.several.setToolTip("The objects that fit are joined into one mask; otherwise the one best object is taken")
         self.prompts = PromptPanel(viewer, image, marks, self._prompts_drawn, problem)
+        self.examples = ExamplePanel()
         self.category = QComboBox()
         self.category.setToolTip("The class that the object gets in the result and in the export")
         self._sentence_page, self._category_row = QWidget(), QWidget()
         self._sentence_page.setLayout(column(self.sentence, self.several))
         self._category_row.setLayout(row(QLabel("Class"), self.category, stretch=(0, 1)))
-        self._known: tuple[str, ...] = ()
         self.warning = StatusLine()
-        self._pages = (self.classes, self._sentence_page, self.prompts)
+        self._pages = (self.classes, self._sentence_page, self.prompts, self.examples)
         self.setLayout(column(self.mode, *self._pages, self.warning, self._category_row))
         self.mode.changed.connect(lambda _index: self._show_mode())
         self.classes.changed.connect(self._new_classes)
@@ -91,11 +93,13 @@ class QuestionPanel(QWidget):
             return self.classes.chosen_task
         if self.mode.index == PROMPTS:
             return Task.INTERACTIVE
+        if self.mode.index == EXAMPLES:
+            return Task.INSTANCE
         return Task.GENERALISED_REFERRING if self.several.isChecked() else Task.REFERRING
 
     def set_known_names(self, names: tuple[str, ...]) -> None:
         """The names that the model was trained on; none where that is not known."""
-        self._known = names
+        self.classes.set_known_names(KnownNames(names))
         self._warn()
 
     def ready_for_clicks(self) -> None:
@@ -110,23 +114,16 @@ class QuestionPanel(QWidget):
 
     def _warn(self) -> None:
         """Say which names the model was never trained on, and which it knows."""
-        known = {name.lower() for name in self._known}
-        strange = [name for name in self.classes.table.names if known and name.lower() not in known]
+        known, strange = self.classes.known, self.classes.unknown
         self.warning.setVisible(bool(strange) and self.mode.index == CLASSES)
-        if not strange:
-            return
-        names = ", ".join(strange[:3]) + (" and more" if len(strange) > 3 else "")
-        near = [name for word in strange[:3] for name in get_close_matches(word.lower(), self._known, 2, 0.6)]
-        hint = f" It knows {', '.join(near)}." if near else ""
-        self.warning.say(
-            f"The model was not trained on {names}: it may find nothing, or the wrong thing.{hint}", "problem"
-        )
-        self.warning.setToolTip("It knows: " + ", ".join(self._known))
+        if strange:
+            self.warning.say(known.warning(strange), "problem")
+            self.warning.setToolTip("It knows: " + ", ".join(known.names))
 
     def _show_mode(self) -> None:
         for i, page in enumerate(self._pages):
             page.setVisible(i == self.mode.index)
-        self._category_row.setVisible(self.mode.index != CLASSES)
+        self._category_row.setVisible(self.mode.index not in (CLASSES, EXAMPLES))
         self._warn()
 
     def _new_classes(self) -> None:

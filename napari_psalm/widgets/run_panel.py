@@ -22,11 +22,12 @@ class RunPanel(QWidget):
 
     segment_wanted = Signal()
     cancel_wanted = Signal()
+    tiles_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.segment = QPushButton("Segment  (G)")
-        self.segment.setToolTip("Find the objects (G on the canvas); the window stays free meanwhile")
+        self.segment = QPushButton("Segment")
+        self.segment.setToolTip("Find the objects; the window stays free meanwhile")
         self.segment.clicked.connect(lambda _checked: self.segment_wanted.emit())
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Give up the prediction that runs")
@@ -35,13 +36,25 @@ class RunPanel(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
         self.status = StatusLine()
-        self.setLayout(column(row(self.segment, self.cancel, stretch=(3, 1)), self.progress, self.status))
+        self.tiles = QPushButton("Ask again in tiles")
+        self.tiles.setToolTip("Let the model see the image tile by tile, so that it finds more objects")
+        self.tiles.clicked.connect(lambda _checked: self.tiles_wanted.emit())
+        self.tiles.hide()
+        self.setLayout(column(row(self.segment, self.cancel, stretch=(3, 1)), self.progress, self.status, self.tiles))
         self.show_busy(False)
 
     def show_busy(self, busy: bool) -> None:
         """Let the bar run while a prediction is awaited."""
         self.progress.setRange(0, 0 if busy else 1)
         self.cancel.setEnabled(busy)
+
+    def show_key(self, key: str) -> None:
+        """Write the key on the button."""
+        self.segment.setText(f"Segment  ({key})" if key else "Segment")
+
+    def offer_tiles(self, on: bool) -> None:
+        """Whether tiles would help."""
+        self.tiles.setVisible(on)
 
     def set_accent(self, colour: str) -> None:
         """Colour the main button and the bar."""

@@ -1,16 +1,27 @@
-"""A text field with a coloured swatch in front of each line."""
+"""A text field with a coloured swatch in front of each line, and remarks on some lines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qtpy.QtCore import QPoint, QRect, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QTextBlock
-from qtpy.QtWidgets import QPlainTextEdit, QWidget
+from qtpy.QtCore import QEvent, QPoint, QRect, QSize, Qt, Signal
+from qtpy.QtGui import (
+    QColor,
+    QHelpEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextBlock,
+    QTextCharFormat,
+    QTextCursor,
+)
+from qtpy.QtWidgets import QPlainTextEdit, QTextEdit, QToolTip, QWidget
 
 _MARGIN = 26
 _SIDE = 14
 _DARK_TEXT_FROM = 0.55
+_REMARK = QColor("#e0803c")
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class SwatchEditor(QPlainTextEdit):
     def __init__(self) -> None:
         super().__init__()
         self._swatches: list[Swatch | None] = []
+        self._remarks: list[str] = []
         self._margin = _Margin(self)
         self.setViewportMargins(_MARGIN, 0, 0, 0)
         self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
@@ -46,6 +58,37 @@ class SwatchEditor(QPlainTextEdit):
         """One per line, None for no swatch."""
         self._swatches = swatches
         self._margin.update()
+
+    def set_remarks(self, remarks: list[str]) -> None:
+        """One per line, empty for none: the line is underlined, and the remark is its tooltip."""
+        self._remarks = remarks
+        underlined = QTextCharFormat()
+        underlined.setUnderlineStyle(QTextCharFormat.UnderlineStyle.WaveUnderline)
+        underlined.setUnderlineColor(_REMARK)
+        marks = []
+        document = self.document()
+        for number, remark in enumerate(remarks):
+            if remark and document is not None:
+                mark = QTextEdit.ExtraSelection()
+                mark.cursor = QTextCursor(document.findBlockByNumber(number))
+                mark.cursor.select(QTextCursor.SelectionType.LineUnderCursor)
+                mark.format = underlined
+                marks.append(mark)
+        self.setExtraSelections(marks)
+
+    def remark_at(self, place: QPoint) -> str:
+        """The remark on the line at a place of the text; empty for none."""
+        number = self.cursorForPosition(place).blockNumber()
+        return self._remarks[number] if number < len(self._remarks) else ""
+
+    def viewportEvent(self, event: QEvent | None) -> bool:
+        """Show a line's remark as its tooltip."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            remark = self.remark_at(event.pos())
+            if remark:
+                QToolTip.showText(event.globalPos(), remark, self)
+                return True
+        return super().viewportEvent(event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Keep the margin as high as the field."""

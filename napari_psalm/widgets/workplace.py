@@ -7,7 +7,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
+
 from napari_psalm.core.keys import MOST_CLASS_KEYS, bind_actions, bind_undo, wrong_keys
+from napari_psalm.core.look_ahead import LookAhead
 from napari_psalm.core.preferences import read_preferences, when_preferences_change
 from napari_psalm.core.workspace import Workspace
 from napari_psalm.widgets.cheat_sheet import CheatSheet
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from napari_psalm.core.annotation_layers import AnnotationLayer
     from napari_psalm.core.dataset import Dataset
     from napari_psalm.widgets.annotator import AnnotatorWidget
+
+_IDLE = 400  # milliseconds without a question, after which images are encoded ahead
 
 
 class Workplace:
@@ -37,12 +42,17 @@ class Workplace:
         self.panel = DatasetPanel(self.workspace)
         self.sheet: CheatSheet | None = None
         """The list of keys, once it was shown."""
+        self.ahead = LookAhead(annotator.window_thread.post)
+        self._idle = QTimer(annotator)
+        self._idle.setSingleShot(True)
+        self._idle.setInterval(_IDLE)
         self._drawing = False
         self._unbind: Callable[[], None] = lambda: None
+        self._model = read_preferences().model
         self._connect()
         self._bind()
         self._unbind_undo = bind_undo(annotator.viewer, annotator.objects.take_back, annotator.objects.do_again)
-        self._stop_following = when_preferences_change(self._bind)
+        self._stop_following = when_preferences_change(self._prefer)
         self._dock()
 
     def close(self) -> None:
@@ -53,6 +63,8 @@ class Workplace:
         self._stop_following()
         self.panel.disconnect_workspace()
         self.workspace.close()
+        self._idle.stop()
+        self.ahead.close()
         with suppress(LookupError, RuntimeError):  # the window may be closing, and its widgets with it
             self._undock()
 
@@ -103,6 +115,14 @@ class Workplace:
         self.sheet = CheatSheet(read_preferences().keys, names, self.annotator)
         self.sheet.show()
 
+    def _prefer(self) -> None:
+        """Follow Preferences; thresholds are read with each question."""
+        model = read_preferences().model
+        if model != self._model:
+            self._model = model
+            self.annotator.use_model(model.name)
+        self._bind()
+
     def _bind(self) -> None:
         keys = read_preferences().keys
         wrong = wrong_keys(keys)
@@ -112,6 +132,7 @@ class Workplace:
         self._unbind()
         usable = {name: key for name, key in keys.items() if name not in wrong}
         self._unbind = bind_actions(self.annotator.viewer, self.handlers(), usable)
+        self.annotator.show_keys(usable)
 
     def _connect(self) -> None:
         workspace, classes = self.workspace, self.annotator.question.classes
@@ -123,6 +144,8 @@ class Workplace:
         classes.changed.connect(self._recolour)
         self.annotator.question.category.currentTextChanged.connect(self._choose_category)
         classes.edited.connect(self._keep_classes)
+        self.annotator.session.busy.connect(self._not_idle)
+        self._idle.timeout.connect(self._look_ahead)
 
     def _opened(self, dataset: Dataset | None) -> None:
         """A dataset brings its class list; one without takes the list that is there."""
@@ -146,9 +169,30 @@ class Workplace:
                 annotator.viewer.layers.remove(layer)
 
     def _shown(self, image: Image, layer: AnnotationLayer) -> None:
+        self._choose_ahead()
         self.annotator.show_result(image, layer)
         if self._drawing:
             self.annotator.question.ready_for_clicks()
+
+    def _choose_ahead(self) -> None:
+        """The next image of the queue, and the one before, are likely to come."""
+        workspace = self.workspace
+        dataset, near = workspace.dataset, [workspace.queue.neighbour(workspace.image, by) for by in (1, -1)]
+        if dataset is not None:
+            self.ahead.choose([partial(dataset.read, image) for image in near if image is not None])
+            self._idle.start()
+
+    def _not_idle(self, _busy: bool) -> None:
+        """A prediction comes first."""
+        self.ahead.pause()
+        self._idle.start()
+
+    def _look_ahead(self) -> None:
+        session = self.annotator.session
+        predictor, loaded = session.predictor, session.loaded_name == session.model_name
+        useful = self.annotator.look_at.index == 0 and self._model.cache_megabytes > 0
+        if predictor is not None and loaded and useful and not session.runner.busy:
+            self.ahead.go_on(predictor.prefetch)
 
     def _recolour(self) -> None:
         layer = self.annotator.objects.layer

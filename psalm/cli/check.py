@@ -14,6 +14,9 @@ from psalm.cli.console import console
 if TYPE_CHECKING:
     from psalm.coco import Fault
 
+# A faulty image entry makes all its annotations faulty, whose list would hide the cause.
+_MOST_OF_A_KIND = 20
+
 
 def check(
     file: Annotated[Path, typer.Argument(help="A COCO instances file, written by any program.")],
@@ -37,9 +40,12 @@ def check(
 
 
 def show_faults(faults: list[Fault]) -> None:
-    """List faults; those of a kind together, with their cure once."""
+    """List faults; those of a kind together, with their cure once, and the first ones of many."""
     ordered = sorted(faults, key=lambda fault: (not fault.fatal, fault.kind, fault.cure))
     for (kind, cure), group in groupby(ordered, key=lambda fault: (fault.kind, fault.cure)):
         console.print(f"[bold]{escape(kind)}[/]: {escape(cure)}.", highlight=False, soft_wrap=True)
-        for fault in group:
+        found = list(group)
+        for fault in found[:_MOST_OF_A_KIND]:
             console.print(f"  {escape(fault.where)}: {escape(fault.what)}", highlight=False, soft_wrap=True)
+        if len(found) > _MOST_OF_A_KIND:
+            console.print(f"  and {len(found) - _MOST_OF_A_KIND} more.", highlight=False)

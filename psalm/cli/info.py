@@ -11,6 +11,7 @@ from rich.table import Table
 
 from psalm import __version__
 from psalm.cli.console import DeviceOption, ModelOption, Precision, PrecisionOption, console, open_predictor
+from psalm.known_names import KnownNames
 
 if TYPE_CHECKING:
     from psalm.predictor import PSALMPredictor
@@ -28,10 +29,10 @@ def info(
     predictor = open_predictor(model, device, precision)
     _show("Model", _model(predictor))
     _show("Limits", _limits(predictor))
-    names = predictor.info.get("names") or predictor.info.get("categories") or ()
+    names = KnownNames.from_info(predictor.info).names
     if names:
         console.print(f"[bold]Names it was trained with[/] ({len(names)})")
-        console.print(escape(", ".join(sorted(map(str, names)))), highlight=False)
+        console.print(escape(", ".join(sorted(names))), highlight=False)
 
 
 def _versions() -> dict[str, str]:

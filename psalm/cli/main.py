@@ -18,6 +18,7 @@ from psalm.cli.demo import demo
 from psalm.cli.evaluate import evaluate
 from psalm.cli.export import export
 from psalm.cli.fetch import fetch
+from psalm.cli.finetune import finetune
 from psalm.cli.import_ import import_
 from psalm.cli.info import info
 from psalm.cli.parity import parity
@@ -56,6 +57,7 @@ for command in (
     relabel,
     report,
     train,
+    finetune,
     evaluate,
     info,
     fetch,

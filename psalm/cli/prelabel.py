@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from enum import Enum
 from functools import partial
@@ -11,13 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from psalm.cli.console import DeviceOption, ModelOption, check_device, console, open_predictor, progress_bar
+from psalm.cli.console import (
+    DeviceOption,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    check_device,
+    console,
+    open_predictor,
+    progress_bar,
+)
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition
-from psalm.errors import ConditionError
+from psalm.errors import ConditionError, UnknownNameWarning
 
 if TYPE_CHECKING:
     from psalm.prelabel import Failure, PrelabelReport
-    from psalm.prelabel.records import Engine
+    from psalm.prelabel.records import Engine, ModelChoice
 
 SOME_FAILED = 3
 INTERRUPTED = 130
@@ -51,6 +61,7 @@ def prelabel(
     ] = None,
     model: ModelOption = "psalm-tiny",
     device: DeviceOption = None,
+    precision: PrecisionOption = Precision.FLOAT32,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of an object; the model's own when not given.")
     ] = None,
@@ -71,6 +82,14 @@ def prelabel(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images per pass of the model; fits the device when not given.")
     ] = None,
+    tiles: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|SIZE",
+            help="Cut images into tiles: auto, those with a side of more than twice the model's input and those with "
+            "more objects than it finds at once; or tiles of SIZE pixels.",
+        ),
+    ] = "auto",
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw a picture per image.")] = False,
 ) -> None:
     """Label a folder with a class list, sentences or marked examples; a run that was stopped goes on where it was.
@@ -81,6 +100,8 @@ def prelabel(
     from psalm.prelabel import find_images, label_folder
     from psalm.prelabel.exemplar_files import read_exemplar
     from psalm.prelabel.questions import folder_prompts
+    from psalm.prelabel.records import ModelChoice
+    from psalm.prelabel.tiles import name_tiles, read_tiles
 
     if classes is None and not sentence and not exemplar:
         raise typer.BadParameter("Say what to look for: --classes, --sentence or --exemplar, or several of them.")
@@ -90,10 +111,13 @@ def prelabel(
     conditions += [SentenceCondition(text) for text in sentence or ()]
     prompts = folder_prompts(conditions, [read_exemplar(text) for text in exemplar or ()], folder)
     choice: Any = existing.value if existing else None
+    plan = read_tiles(tiles)
+    warn_of_names(model, conditions)
     if dry_run:
-        return show_plan(folder, out, prompts, threshold, choice)
+        return show_plan(folder, out, prompts, threshold, choice, name_tiles(plan))
     find_images(folder, skip=out)  # a wrong path should not have to wait for the model
-    engine = open_engine(model, device, threshold, folder, conditions, workers, scheduler, batch)
+    wanted = ModelChoice(model, device, threshold, plan, precision.value)
+    engine = open_engine(wanted, folder, conditions, workers, scheduler, batch)
     try:
         with progress_bar("Labelling", "images/s") as progress:
             report = label_folder(
@@ -104,6 +128,7 @@ def prelabel(
                 score_threshold=threshold,
                 existing=choice,
                 overlays=overlays,
+                tiles=plan,
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -114,10 +139,19 @@ def prelabel(
         raise typer.Exit(SOME_FAILED)
 
 
+def warn_of_names(model: str, conditions: Sequence[Condition]) -> None:
+    """Say which names of the class lists the model was never trained on, once and not for every image."""
+    from psalm.known_names import KnownNames
+
+    warnings.simplefilter("ignore", UnknownNameWarning)
+    names = [name for condition in conditions if isinstance(condition, CategoryCondition) for name in condition.names]
+    if message := KnownNames.of_model(model).warning(names):
+        hint = f"psalm info --model {model} lists all."
+        console.print(f"[yellow]Warning:[/] {escape(message)} {escape(hint)}", highlight=False, soft_wrap=True)
+
+
 def open_engine(
-    model: str,
-    device: str | None,
-    threshold: float | None,
+    choice: ModelChoice,
     image_root: Path,
     conditions: list[Condition],
     workers: int,
@@ -125,25 +159,23 @@ def open_engine(
     batch: int | None,
 ) -> Engine:
     """What labels: this process, several, or a cluster."""
-    from psalm.prelabel.records import ModelChoice
-
     if scheduler:
         from psalm.prelabel.cluster import ClusterEngine
 
-        return ClusterEngine(scheduler, ModelChoice(model, device, threshold), image_root, batch or 1)
+        return ClusterEngine(scheduler, choice, image_root, batch or 1)
     if workers > 1:
         from psalm.prelabel.processes import ProcessEngine
         from psalm.prelabel.worker import load_one_of
 
-        check_device(device)
-        choice = ModelChoice(model, device, threshold)
+        check_device(choice.device)
         return ProcessEngine(partial(load_one_of, choice, image_root.resolve(), workers), workers, batch or 1)
     from psalm.prelabel.batch_size import choose_batch_size
     from psalm.prelabel.labelling import Labeller
     from psalm.prelabel.pipeline import HereEngine
 
-    predictor = open_predictor(model, device)
-    return HereEngine(Labeller(predictor, image_root, threshold), batch or choose_batch_size(predictor, conditions))
+    predictor = open_predictor(choice.name, choice.device, Precision(choice.precision))
+    labeller = Labeller(predictor, image_root, choice.score_threshold, choice.tiles)
+    return HereEngine(labeller, batch or choose_batch_size(predictor, conditions))
 
 
 def read_classes(text: str) -> tuple[str, ...]:
@@ -166,12 +198,17 @@ def read_classes(text: str) -> tuple[str, ...]:
 
 
 def show_plan(
-    folder: Path, out: Path, prompts: tuple[dict[str, Any], ...], threshold: float | None, existing: Any
+    folder: Path,
+    out: Path,
+    prompts: tuple[dict[str, Any], ...],
+    threshold: float | None,
+    existing: Any,
+    tiles: str,
 ) -> None:
     """What a run would do."""
     from psalm.prelabel.plan import make_plan
 
-    plan = make_plan(folder, out, prompts, threshold, existing)
+    plan = make_plan(folder, out, prompts, threshold, existing, tiles)
     say = partial(console.print, highlight=False, soft_wrap=True)
     say(f"{plan.new_files} new files and {plan.waiting} images of the dataset would be labelled.")
     if plan.again:
@@ -187,6 +224,9 @@ def show_result(report: PrelabelReport) -> None:
     kept = f", {report.kept} kept as they were" if report.kept else ""
     rate = f" ({report.images / report.seconds:.2f} images/s)" if report.images and report.seconds else ""
     say(f"{report.images} images labelled, {report.objects} objects{kept}{rate}")
+    if report.tiled:
+        subject = "1 image was" if report.tiled == 1 else f"{report.tiled} images were"
+        say(f"{subject} asked in tiles, for size or number of objects; --tiles off asks every image as a whole.")
     say(f"COCO file: {escape(str(report.annotations))}")
     say(f"Report: {escape(report.page.resolve().as_uri())}")
     show_failures(report.failures)
@@ -199,6 +239,6 @@ def show_failures(failures: Sequence[Failure]) -> None:
     say = partial(console.print, highlight=False, soft_wrap=True)
     say(f"[yellow]{len(failures)} images could not be labelled:[/]")
     for failure in failures[:_MOST_FAILURES]:
-        say(f"  {escape(failure.file_name)}: {escape(failure.reason)}")
+        say(f"  {escape(failure.words)}")
     if len(failures) > _MOST_FAILURES:
         say(f"  and {len(failures) - _MOST_FAILURES} more.")

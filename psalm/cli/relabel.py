@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from psalm.cli.console import DeviceOption, ModelOption, console, progress_bar
+from psalm.cli.console import DeviceOption, ModelOption, Precision, PrecisionOption, console, progress_bar
 from psalm.cli.prelabel import INTERRUPTED, SOME_FAILED, open_engine, show_failures
 
 
@@ -17,6 +17,7 @@ def relabel(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder that psalm prelabel or the annotator wrote.")],
     model: ModelOption,
     device: DeviceOption = None,
+    precision: PrecisionOption = Precision.FLOAT32,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least score of an object; the model's own when not given.")
     ] = None,
@@ -37,14 +38,20 @@ def relabel(
 
     The differences are in relabel.json in the dataset folder. Exit codes as those of prelabel.
     """
+    from psalm.prelabel.dataset import read_runs
+    from psalm.prelabel.records import ModelChoice
     from psalm.prelabel.relabel import relabel as ask_again
+    from psalm.prelabel.tiles import OFF, read_tiles
     from psalm.store import AnnotationStore
 
     if scheduler and workers > 1:
         raise typer.BadParameter("Give --workers or --scheduler, not both.")
     with AnnotationStore.open(dataset, read_only=True) as store:
         image_root = store.image_root
-    engine = open_engine(model, device, threshold, image_root, [], workers, scheduler, batch)
+        # As the last run cut images, so that the models are compared and not the tiles.
+        tiles = read_tiles(next((run.tiles for run in reversed(read_runs(store))), "") or OFF)
+    wanted = ModelChoice(model, device, threshold, tiles, precision.value)
+    engine = open_engine(wanted, image_root, [], workers, scheduler, batch)
     try:
         with progress_bar("Asking again", "images/s") as progress:
             report = ask_again(dataset, engine, apply=apply, progress=progress)

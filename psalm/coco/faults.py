@@ -47,4 +47,4 @@ def refuse_fatal(path: object, faults: Sequence[Fault]) -> None:
     fatal = [fault for fault in faults if fault.fatal]
     if fatal:
         more = f" There are {len(fatal) - 1} more faults like this or others." if len(fatal) > 1 else ""
-        raise AnnotationError(f"{path}: {fatal[0]}{more}")
+        raise AnnotationError(f"{path}: {fatal[0]}.{more}")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from psalm.conditions import Task
 from psalm.data.layout import Layout, Part, image_key, inside, read_json
 from psalm.errors import AnnotationError
 from psalm.images import read_image, to_rgb8
@@ -107,6 +108,10 @@ class Conversations:
         """Conversation `index` with its image."""
         path, turns = self.path(index), self._entries[index][1]
         return Conversation(to_rgb8(read_image(path)), turns, self._source, image_key(path))
+
+    def sample(self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0) -> Conversation:
+        """Conversation `index`, whatever else is given: there is nothing to draw."""
+        return self.conversation(index)
 
 
 def layout(file: str = "llava_v1_5_mix665k.json") -> Layout:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
 from psalm.cutouts import Cutout
-from psalm.decoding.resizing import bands, clipped, grown_box, positive_box, resize, resize_part, widened
+from psalm.decoding.resizing import clipped, grown_box, positive_box, resize, resize_bands, resize_part, widened
 from psalm.image_transform import Frame
 
 
@@ -119,10 +120,9 @@ class QueryMasks:
         model_image[around[0] : around[2], around[1] : around[3]] = resize_part(coarse, square, around)
         mask = np.zeros((box[2] - box[0], box[3] - box[1]), dtype=bool)
         total = 0.0
-        for band in bands(frame.original, box):
-            logits = resize_part(model_image, frame.original, band)
-            positive = logits > 0
-            mask[:, band[1] - box[1] : band[3] - box[1]] = positive.cpu().numpy()
+        for rows, logits in resize_bands(model_image, frame.original, box):
+            mask[rows] = (logits > 0).cpu().numpy()
             if self._quality is None:
-                total += float(logits.sigmoid_().mul_(positive).sum(dtype=torch.float64))
+                # Rows are short enough for single precision, their sums are not.
+                total += float(threshold(logits.sigmoid_(), 0.5, 0.0, inplace=True).sum(dim=1).double().sum())
         return Cutout.from_mask(mask, (box[0], box[1])), total

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from psalm.errors import ImageError
-from psalm.images.files import check_page, check_pixels
+from psalm.images.files import MAX_PIXELS, check_page, check_pixels
 from psalm.images.orientation import TAG, turn
 
 # A JPEG from a phone may hold a preview as its second frame; these hold nothing but pages.
@@ -35,7 +35,6 @@ _DAMAGE = (
     ZeroDivisionError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 
 
@@ -83,9 +82,16 @@ def _explained(path: Path) -> Iterator[None]:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not an image, or its beginning is damaged: remove it, or copy it again.") from None
+    except Image.DecompressionBombError:
+        # Pillow refuses these before it tells their size.
+        raise ImageError(
+            f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels: cut it into tiles, or make it smaller."
+        ) from None
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
-        raise ImageError(f"{path} cannot be read as an image ({reason}): convert it to PNG, JPEG or TIFF.") from error
+        raise ImageError(
+            f"{path} cannot be read as an image ({reason}): copy it again, or convert it to PNG, JPEG or TIFF."
+        ) from error
 
 
 def _plain_mode(image: Any) -> Any:

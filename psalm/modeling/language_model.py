@@ -73,6 +73,13 @@ class LanguageModel(nn.Module):
         published = config.mask_generator == "mask2former"
         self.lm_head = nn.Linear(config.lm_hidden, config.vocab_size, bias=False) if published else None
 
+    def set_checkpointing(self, on: bool) -> None:
+        """Compute the layers again on the way back of training instead of keeping what they made."""
+        if on:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.model.gradient_checkpointing_disable()
+
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         """Token ids (n,) to embeddings (n, D)."""
         return self.model.embed_tokens(token_ids)

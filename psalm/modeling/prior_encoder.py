@@ -57,7 +57,8 @@ class PriorEncoder(nn.Module):
         rows = (torch.arange(h, device=device) + 0.5) / h * self.image_size
         columns = (torch.arange(w, device=device) + 0.5) / w * self.image_size
         points = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
-        return self.positions(points).permute(2, 0, 1)[None]
+        encoding = self.positions(points).permute(2, 0, 1)[None]
+        return encoding.to(self.no_mask_embedding.weight.dtype)
 
     def seeds(self, points: Tensor) -> Tensor:
         """Prompt tokens (N, 4, C) of (N, 2) seed points."""

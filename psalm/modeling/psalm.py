@@ -100,10 +100,11 @@ class PSALM(nn.Module):
         if region_tokens is None and regions is not None:
             region_tokens = self.pool_regions(reference or features, regions)
         embed = self.language_model.embed_tokens
-        counts = _num_mask_tokens(draft, prompts)
+        direct = self.config.mask_token_path == "direct"
+        counts = [0] * len(prompts) if direct else _num_mask_tokens(draft, prompts)
         sequence = assemble(prompts, embed, features.image_tokens, draft.tokens, region_tokens, counts)
         states = self.language_model(sequence, prefix)
-        queries = self.query_projector(sequence.mask_token_states(states))
+        queries = self.query_projector(draft.tokens if direct else sequence.mask_token_states(states))
         conditions = self.embed_conditions(states, sequence, kind)
         return self.mask_generator(features, draft, queries, conditions)
 

@@ -92,6 +92,7 @@ class TransformerDecoder(nn.Module):
         dim = config.hidden_dim
         self.query_embed = nn.Parameter(torch.empty(config.num_mask_tokens, dim))
         self.level_embed = nn.Parameter(torch.empty(num_levels, dim))
+        self.decoupled = config.classification == "decoupled"
         self.layers = nn.ModuleList(
             TransformerDecoderLayer(dim, config.num_heads, config.decoder_ffn) for _ in range(config.decoder_layers)
         )
@@ -133,18 +134,20 @@ class TransformerDecoder(nn.Module):
         ]
         # Resizing is linear: the masks of resized features are the resized masks, for a fraction of the work.
         resized = [F.interpolate(mask_features, size=size, mode="bilinear", align_corners=False) for size in sizes]
-        proposals = []
+        proposals, mask_tokens = [], queries
         for index, layer in enumerate(self.layers):
             if not torch.is_inference_mode_enabled():
-                proposals.append(self._propose(queries, mask_features, conditions))
+                proposals.append(self._propose(queries, mask_tokens, mask_features, conditions))
             level = index % len(sizes)
             allowed = _attention_mask(self._masks(self.norm(queries), resized[level]))
             queries = layer(queries, self.query_embed, keys[level], values[level], allowed)
-        return [*proposals, self._propose(queries, mask_features, conditions)]
+        return [*proposals, self._propose(queries, mask_tokens, mask_features, conditions)]
 
-    def _propose(self, queries: Tensor, mask_features: Tensor, conditions: ConditionEmbeddings) -> MaskProposals:
+    def _propose(
+        self, queries: Tensor, mask_tokens: Tensor, mask_features: Tensor, conditions: ConditionEmbeddings
+    ) -> MaskProposals:
         queries = self.norm(queries)
-        scored = self.condition_heads[conditions.kind](queries)
+        scored = self.condition_heads[conditions.kind](queries if self.decoupled else self.norm(mask_tokens))
         return MaskProposals(
             mask_logits=self._masks(queries, mask_features),
             condition_logits=scored @ conditions.embeddings.transpose(1, 2),

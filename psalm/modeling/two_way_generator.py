@@ -63,8 +63,8 @@ class TwoWayGenerator(nn.Module):
         self.category_head = MLP(dim, dim, dim, 2)
         self.sentence_head = MLP(dim, dim, dim, 2)
         self.region_head = MLP(dim, dim, dim, 2)
-        # "The leftmost" compares places, which a product with the condition does at once: where a mask lies reaches what
-        # words say of it past the language model, too. A visual prior was heeded when the masks were drafted.
+        # "The leftmost" compares places, which a product with the condition does at once: so where a mask lies meets
+        # the words past the language model, too. A visual prior was heeded when the masks were drafted.
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
         # Regions begin with the decoder's own judgement.
         for parameter in (*self.region_head.layers[-1].parameters(), *self.place.parameters()):

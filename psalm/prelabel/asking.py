@@ -42,7 +42,7 @@ class Asker:
         ConditionError
             When the model cannot be asked this.
         """
-        least = self._least_score(prompts)
+        least = self.least_score(prompts)
         conditions = [to_condition(prompt) for prompt in prompts if prompt["kind"] != "exemplar"]
         if conditions:
             found = self._predictor.predict_each(images, conditions, score_threshold=least)
@@ -54,8 +54,11 @@ class Asker:
             answers.append([self._alike(image, p, least) if p["kind"] == "exemplar" else next(rest) for p in prompts])
         return answers
 
-    def _least_score(self, prompts: Sequence[Prompt]) -> float | None:
-        """Nobody looks whether an image shows what a sentence describes, so its best mask has to be good enough."""
+    def least_score(self, prompts: Sequence[Prompt]) -> float | None:
+        """The least score of an object that is an answer.
+
+        Nobody looks whether an image shows what a sentence describes, so its best mask has to be good enough.
+        """
         if self._score_threshold is not None or any(prompt["kind"] == "regions" for prompt in prompts):
             return self._score_threshold
         return self._predictor.thresholds.score

@@ -41,6 +41,10 @@ class Run:
         Of all sittings, as a clock on the wall has it, and what the models worked, added up over workers.
     description : str
         Where the model ran.
+    tiles : str
+        Whether large images were cut: auto, off, or the side of a tile; empty when it is not known.
+    tiled : int
+        Images that were asked in tiles.
     """
 
     prompts: tuple[Mapping[str, Any], ...] = field(hash=False)
@@ -55,6 +59,8 @@ class Run:
     seconds: float = 0.0
     model_seconds: float = 0.0
     description: str = ""
+    tiles: str = ""
+    tiled: int = 0
 
     def differences(self, other: Run) -> list[str]:
         """In which ways another run asks something else."""
@@ -62,7 +68,9 @@ class Run:
         found += [] if self.model == other.model else ["model"]
         same_weights = self.weights == other.weights or not (self.weights and other.weights)
         found += [] if same_weights or found[-1:] == ["model"] else ["weights"]
-        return found + ([] if self.score_threshold == other.score_threshold else ["score threshold"])
+        found += [] if self.score_threshold == other.score_threshold else ["score threshold"]
+        same_tiles = self.tiles == other.tiles or not (self.tiles and other.tiles)
+        return found + ([] if same_tiles else ["tiles"])
 
 
 def read_runs(store: AnnotationStore) -> list[Run]:
@@ -122,7 +130,15 @@ def begin(store: AnnotationStore, run: Run, existing: Existing | None) -> Run:
     with store.transaction():
         runs = read_runs(store)
         if goes_on(runs, run, existing):
-            run = replace(runs.pop(), is_finished=False, description=run.description, weights=run.weights)
+            begun = runs.pop()
+            run = replace(
+                begun,
+                is_finished=False,
+                failed=0,  # they are tried again
+                description=run.description,
+                weights=run.weights,
+                tiles=run.tiles or begun.tiles,
+            )
         else:
             run = replace(run, existing=existing or "leave")
             if run.existing != "leave":

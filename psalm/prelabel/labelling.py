@@ -16,11 +16,13 @@ from psalm.errors import ConditionError, PSALMError
 from psalm.images.files import ImageFile, open_file
 from psalm.prelabel.asking import Asker
 from psalm.prelabel.records import Found, Item, ModelFacts, Outcome
+from psalm.prelabel.tiles import TiledAsker
 from psalm.store import content_hash
 
 if TYPE_CHECKING:
     from psalm.batch_prediction import PreparedImage
     from psalm.predictor import PSALMPredictor
+    from psalm.tiling import TilePlan
 
 _NO_MEMORY = "needs more memory than the model's device has: use another device, or a smaller image or model."
 # When so many images fail one after the other, it is the device or the model.
@@ -48,13 +50,22 @@ class Labeller:
     image_root : path
         Paths of items are relative to it.
     score_threshold : float, optional
+    tiles : TilePlan, optional
+        How images are cut that are too large or hold too many objects; every image is asked as a whole when not given.
     """
 
-    def __init__(self, predictor: PSALMPredictor, image_root: Path | str, score_threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        predictor: PSALMPredictor,
+        image_root: Path | str,
+        score_threshold: float | None = None,
+        tiles: TilePlan | None = None,
+    ) -> None:
         self.predictor = predictor
         self._root = Path(image_root)
         self._score_threshold = score_threshold
         self._asker = Asker(predictor, self._root, score_threshold)
+        self._tiled = TiledAsker(predictor, self._root, tiles)
         self._files = _OpenFiles()
         self._failed_in_a_row = 0
 
@@ -126,14 +137,29 @@ class Labeller:
 
     def _pass(self, batch: Sequence[Ready]) -> list[Outcome]:
         start = time.perf_counter()
+        prompts = batch[0].item.prompts
         images = [ready.image for ready in batch if ready.image is not None]
-        answers = self._asker.ask(images, batch[0].item.prompts)
+        # An image that is cut anyway is not asked as a whole before.
+        whole = [image for image in images if not self._tiled.cuts(image.frame.original, prompts)]
+        answers = dict(zip(map(id, whole), self._asker.ask(whole, prompts), strict=True)) if whole else {}
         outcomes = []
-        for ready, image, found in zip(batch, images, answers, strict=True):
+        for ready, image in zip(batch, images, strict=True):
             height, width = image.frame.original
+            answer, tiles = answers.get(id(image)), ""
+            if answer is None or self._tiled.runs_out(answer, prompts):
+                objects, tiles = self._in_tiles(ready.item, len(batch))
+            else:
+                objects = _objects(answer)
             seconds = (time.perf_counter() - start) / len(batch)
-            outcomes.append(Outcome(ready.item, height, width, ready.content_hash, _objects(found), seconds=seconds))
+            outcomes.append(
+                Outcome(ready.item, height, width, ready.content_hash, objects, seconds=seconds, tiles=tiles)
+            )
         return outcomes
+
+    def _in_tiles(self, item: Item, batch_size: int) -> tuple[tuple[Found, ...], str]:
+        """The image is read again: to keep the pixels of every image at hand would take too much memory."""
+        pixels = self._files.get(self._root / item.path)[0].read(item.page)
+        return self._tiled.ask(pixels, item.prompts, self._asker.least_score(item.prompts), batch_size)
 
 
 class _OpenFiles(threading.local):

@@ -50,6 +50,7 @@ def make_plan(
     prompts: tuple[Mapping[str, Any], ...],
     score_threshold: float | None = None,
     existing: Existing | None = None,
+    tiles: str = "",
 ) -> Plan:
     """Find out what `psalm.prelabel.prelabel` would do.
 
@@ -59,6 +60,8 @@ def make_plan(
         As there.
     prompts : tuple of mapping
         From `psalm.prelabel.questions.folder_prompts`.
+    tiles : str
+        As `Run.tiles`.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def make_plan(
         runs = read_runs(store)
         last = runs[-1] if runs else Run(prompts, "", "")
         # The model is not loaded, so it is taken for the one of the last run.
-        asked = replace(last, prompts=prompts, score_threshold=score_threshold)
+        asked = replace(last, prompts=prompts, score_threshold=score_threshold, tiles=tiles)
         new_run = not goes_on(runs, asked, existing)
         plan = Plan()
         for path in files:

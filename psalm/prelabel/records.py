@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+if TYPE_CHECKING:
+    from psalm.predictor import Precision
+    from psalm.tiling import TilePlan
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Outcome:
         Why it failed; empty when it did not.
     seconds : float
         What the model took.
+    tiles : str
+        Into which tiles the image was cut, in words; empty when it was asked as a whole.
     """
 
     item: Item
@@ -81,6 +87,7 @@ class Outcome:
     objects: tuple[Found, ...] = ()
     error: str = ""
     seconds: float = 0.0
+    tiles: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,11 +102,17 @@ class ModelChoice:
         The best there is when not given.
     score_threshold : float, optional
         Objects with a lower score are left out; the model's own threshold when not given.
+    tiles : TilePlan, optional
+        How images are cut that are too large or hold too many objects.
+    precision : {"float32", "bfloat16", "int8"}
+        Of the weights.
     """
 
     name: str
     device: str | None = None
     score_threshold: float | None = None
+    tiles: TilePlan | None = None
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,11 @@ class Failure:
     file_name: str
     reason: str
 
+    @property
+    def words(self) -> str:
+        """Both in one line, for most reasons begin with the name."""
+        return self.reason if self.reason.startswith(self.file_name) else f"{self.file_name}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class PrelabelReport:
@@ -162,6 +180,8 @@ class PrelabelReport:
         Images that were left as they were.
     failures : tuple of Failure
     seconds : float
+    tiled : int
+        Images that were asked in tiles.
     """
 
     dataset: Path
@@ -172,3 +192,4 @@ class PrelabelReport:
     kept: int
     failures: tuple[Failure, ...]
     seconds: float
+    tiled: int = 0

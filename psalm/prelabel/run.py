@@ -23,11 +23,13 @@ from psalm.prelabel.questions import folder_prompts
 from psalm.prelabel.records import Engine, Failure, PrelabelReport
 from psalm.prelabel.report import REPORT_NAME, write_page
 from psalm.prelabel.scanning import find_images
+from psalm.prelabel.tiles import name_tiles
 from psalm.prelabel.writing import OutcomeWriter, Written
 from psalm.store import AnnotationStore, ImageState
 
 if TYPE_CHECKING:
     from psalm.predictor import PSALMPredictor
+    from psalm.tiling import TilePlan
 
 Progress = Callable[[int, int, str], None]
 
@@ -43,6 +45,7 @@ def prelabel(
     existing: Existing | None = None,
     overlays: bool = False,
     batch_size: int | None = None,
+    tiles: TilePlan | None = None,
     progress: Progress | None = None,
 ) -> PrelabelReport:
     """Label every image below a folder, in this process.
@@ -72,6 +75,9 @@ def prelabel(
         Also write a picture per image below ``overlays/``.
     batch_size : int, optional
         Images per pass of the model; chosen for the device when not given.
+    tiles : TilePlan, optional
+        How images are cut that are too large for the model or hold more objects than it finds at once; every image is
+        asked as a whole when not given.
     progress : callable, optional
         Called as ``progress(done, total, file_name)`` after each image and once at the end; the total grows with the
         pages that are found.
@@ -89,7 +95,7 @@ def prelabel(
     """
     prompts = folder_prompts(conditions, exemplars, folder)
     find_images(folder, skip=out)
-    labeller = Labeller(predictor, folder, score_threshold)
+    labeller = Labeller(predictor, folder, score_threshold, tiles)
     engine = HereEngine(labeller, batch_size or choose_batch_size(predictor, list(conditions)))
     return label_folder(
         folder,
@@ -99,6 +105,7 @@ def prelabel(
         score_threshold=score_threshold,
         existing=existing,
         overlays=overlays,
+        tiles=tiles,
         progress=progress,
     )
 
@@ -112,6 +119,7 @@ def label_folder(
     score_threshold: float | None = None,
     existing: Existing | None = None,
     overlays: bool = False,
+    tiles: TilePlan | None = None,
     progress: Progress | None = None,
 ) -> PrelabelReport:
     """As `prelabel`, with an engine that may be several processes or a cluster.
@@ -120,6 +128,8 @@ def label_folder(
     ----------
     folder, out, score_threshold, existing, overlays, progress
         As in `prelabel`.
+    tiles : TilePlan, optional
+        With which the engine cuts images; recorded with the run.
     prompts : tuple of mapping
         From `psalm.prelabel.questions.folder_prompts`.
     engine : HereEngine, ProcessEngine or ClusterEngine
@@ -129,7 +139,9 @@ def label_folder(
     files = find_images(folder, skip=out)
     with engine, closing(open_dataset(out, folder)) as store:
         facts = engine.facts
-        asked = Run(prompts, facts.name, facts.weights, score_threshold, description=engine.description)
+        asked = Run(
+            prompts, facts.name, facts.weights, score_threshold, description=engine.description, tiles=name_tiles(tiles)
+        )
         sitting = _Sitting(store, begin(store, asked, existing))
         waiting = WaitingImages(store, folder, files, prompts)
         seen = count(1)
@@ -181,6 +193,7 @@ class _Sitting:
             images=self.run.images + len(labelled),
             objects=self.run.objects + sum(each.objects for each in labelled),
             failed=self.run.failed + sum(each.state == "failed" for each in written),
+            tiled=self.run.tiled + sum(bool(each.outcome.tiles) for each in labelled),
             seconds=self._before.seconds + self._elapsed(),
             model_seconds=self.run.model_seconds + sum(each.outcome.seconds for each in written),
         )
@@ -202,6 +215,7 @@ class _Sitting:
             kept + self._left,
             failures,
             self._elapsed(),
+            self.run.tiled - self._before.tiled,
         )
 
     def _elapsed(self) -> float:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from psalm.errors import ImageError, WorkerError
+from psalm.errors import ImageError, UnknownNameWarning, WorkerError
 from psalm.prelabel.labelling import Labeller
 from psalm.prelabel.records import Item, ModelChoice, ModelFacts, Outcome
 
@@ -35,10 +36,12 @@ def load(choice: ModelChoice, image_root: Path | str, threads: int | None = None
 
     from psalm.predictor import PSALMPredictor
 
+    # Whoever starts a run says it once; every worker would say it again.
+    warnings.simplefilter("ignore", UnknownNameWarning)
     if threads:
         torch.set_num_threads(threads)
-    predictor = PSALMPredictor.from_pretrained(choice.name, device=choice.device)
-    return Labeller(predictor, image_root, choice.score_threshold)
+    predictor = PSALMPredictor.from_pretrained(choice.name, device=choice.device, precision=choice.precision)
+    return Labeller(predictor, image_root, choice.score_threshold, choice.tiles)
 
 
 def load_one_of(choice: ModelChoice, image_root: Path | str, count: int, position: int) -> Labeller:

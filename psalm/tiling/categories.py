@@ -70,7 +70,9 @@ class _Search:
 
     def _quarters(self, tile: Tile, seen: Sequence[Sighting]) -> list[Tile]:
         """The quarters of a tile with too many objects; none when it has not, or they would be too small."""
-        if len(seen) < self.plan.limit(self.question.predictor.config):
+        # Objects that are asked for below the usual score do not mean that the tile is crowded.
+        sure = sum(one.score >= self.question.limits.score for one in seen)
+        if sure < self.plan.limit(self.question.predictor.config):
             return []
         extent = float(np.median([one.cutout.extent for one in seen]))
         halo = self.plan.halo_of(tile.side // 2, extent)

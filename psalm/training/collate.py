@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from psalm.conditions import Task, VisualPriorCondition
+from psalm.conditions import SentenceCondition, Task, VisualPriorCondition
 from psalm.config import PSALMConfig
 from psalm.data.sample import Sample
 from psalm.image_transform import ImageTransform
@@ -74,6 +74,7 @@ class Collator:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: PSALMConfig) -> None:
         self.transform = ImageTransform(config)
         self.prompts = PromptBuilder(tokenizer, config)
+        self._one_mask = config.num_mask_tokens == 1
 
     def __call__(self, samples: Sequence[Sample | DescribedQuestion]) -> Batch:
         """Transform images, masks and regions to the model image, and write the prompts."""
@@ -117,10 +118,13 @@ class Collator:
         return Regions(self.transform.masks(condition.masks), condition.kinds)
 
     def _target(self, sample: Sample) -> Target:
-        """Empty masks are left out: no proposal can answer them."""
-        masks = self.transform.masks(sample.masks)
+        """Empty masks are left out: no proposal can answer them. A model of one mask answers a sentence with all."""
+        masks, labels = self.transform.masks(sample.masks), torch.as_tensor(sample.labels, dtype=torch.long)
         kept = masks.flatten(1).any(1)
-        return Target(masks[kept], torch.as_tensor(sample.labels, dtype=torch.long)[kept], sample.exhaustive)
+        masks, labels = masks[kept], labels[kept]
+        if self._one_mask and isinstance(sample.condition, SentenceCondition) and len(masks):
+            masks, labels = masks.any(0, keepdim=True), labels[:1]
+        return Target(masks, labels, sample.exhaustive)
 
 
 def _known_target(described: DescribedQuestion, proposals: int) -> Target:

@@ -12,51 +12,20 @@ import yaml
 from psalm.conditions import Task
 from psalm.errors import ConfigError
 from psalm.training.records import read_record, to_plain
+from psalm.training.stage_config import CONVERSATION, CriterionConfig, Lesson, LoraConfig, StageConfig, Talk
 
-
-@dataclass(frozen=True)
-class CriterionConfig:
-    """Weights and choices of the loss; the defaults are those of the published model.
-
-    Parameters
-    ----------
-    num_points, oversample, importance
-        Points per mask, candidates per point, and the share chosen by uncertainty.
-    mask_weight, dice_weight, condition_weight
-        Weights of the terms.
-    background_weight
-        Weight of the background in the cross entropy over categories.
-    match_on : {"points", "iou"}
-        Whether matching compares masks on random points or by their IoU.
-    cost_mask, cost_dice, cost_iou, cost_class
-        Weights in the matching.
-    mask_loss
-        False when the masks carry no gradient: only the conditions are trained.
-    min_match_iou
-        A pair whose masks overlap less does not count as a positive; 0 is off.
-    choice
-        Share of the cross entropy over the proposals in the loss of a sentence; the rest judges every proposal by
-        itself, as published.
-    extra_positives_iou
-        An unmatched proposal that overlaps an object more than this is ignored instead of background; 0 is off.
-    """
-
-    num_points: int = 12544
-    oversample: float = 3.0
-    importance: float = 0.75
-    mask_weight: float = 5.0
-    dice_weight: float = 5.0
-    condition_weight: float = 2.0
-    background_weight: float = 0.1
-    match_on: Literal["points", "iou"] = "points"
-    cost_mask: float = 5.0
-    cost_dice: float = 5.0
-    cost_iou: float = 5.0
-    cost_class: float = 2.0
-    mask_loss: bool = True
-    min_match_iou: float = 0.0
-    choice: float = 0.0
-    extra_positives_iou: float = 0.0
+__all__ = [
+    "CONVERSATION",
+    "CriterionConfig",
+    "DataConfig",
+    "Lesson",
+    "LoraConfig",
+    "ModelConfig",
+    "StageConfig",
+    "Talk",
+    "TrainConfig",
+    "ValidationConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -71,13 +40,22 @@ class ModelConfig:
         Fields of `PSALMConfig`, on top of those of `init` or of the defaults.
     tokenizer : str, optional
         A tokenizer file or folder; that of `init` when not given.
+    mask2former : str, optional
+        A ``.pkl`` file of Mask2Former with a Swin backbone: gives backbone, pixel decoder and transformer decoder.
+    phi : str, optional
+        A folder of Phi as its makers hand it out: gives the language model.
+    projector : str, optional
+        A projector of stage 1: the model folder that stage 1 wrote, or the published ``mm_projector.bin``.
     weights : list of str
-        Safetensors files with some of the model's tensors, loaded in turn over the rest.
+        Safetensors files with some of the model's tensors, loaded last and in turn over the rest.
     """
 
     init: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     tokenizer: str | None = None
+    mask2former: str | None = None
+    phi: str | None = None
+    projector: str | None = None
     weights: tuple[str, ...] = ()
 
 
@@ -87,8 +65,9 @@ class DataConfig:
 
     Parameters
     ----------
-    kind : {"coco", "scenes", ...}
-        A COCO file, generated scenes, or the name of a published data set (`psalm.data.datasets.DATASETS`).
+    kind : {"coco", "scenes", "conversations", ...}
+        A COCO file, generated scenes, a LLaVA file of conversations, or the name of a published data set
+        (`psalm.data.datasets.DATASETS`).
     weight : float
         How often it is drawn, relative to the others.
     tasks : list of str
@@ -98,8 +77,8 @@ class DataConfig:
     """
 
     kind: Literal[
-        "coco", "scenes", "coco-panoptic", "coco-instances", "coco-semantic", "refcoco", "refcoco+", "refcocog",
-        "grefcoco", "coco-interactive", "lvis", "ade20k", "cityscapes", "pascal-voc", "pascal-context-59",
+        "coco", "scenes", "conversations", "coco-panoptic", "coco-instances", "coco-semantic", "refcoco", "refcoco+",
+        "refcocog", "grefcoco", "coco-interactive", "lvis", "ade20k", "cityscapes", "pascal-voc", "pascal-context-59",
         "pascal-context-459", "davis",
     ]  # fmt: skip
     weight: float = 1.0
@@ -128,83 +107,6 @@ class ValidationConfig:
     samples: int = 32
     tasks: tuple[Task, ...] = (Task.INSTANCE, Task.REFERRING, Task.INTERACTIVE)
     seed: int = 1
-
-
-@dataclass(frozen=True)
-class StageConfig:
-    """A part of the run with its own choice of what is trained.
-
-    Parameters
-    ----------
-    name : str
-    steps : int
-        Optimiser steps.
-    batch_size : int
-        Images per micro batch; all of one micro batch have the same task.
-    tasks : dict of str to int
-        Micro batches of each task in every step; their gradients are added up (joint batches over the conditions).
-    lr : float
-        Peak learning rate of AdamW.
-    lr_scale : dict of str to float
-        Factors on `lr` for the modules that a pattern names.
-    warmup : float
-        Linear warm-up: a share of the steps below 1, a number of steps otherwise.
-    schedule : {"cosine", "constant"}
-    weight_decay : float
-        Not applied to biases, norms and other vectors.
-    clip : float
-        Largest norm of the gradient; 0 is off.
-    train : list of str
-        Name patterns of the modules or parameters that are trained (``projector``, ``*_projector``, ``*``). The rest is
-        frozen and in evaluation mode.
-    cache : bool
-        Keep the features of an image on disk; needs a frozen encoder.
-    variants : int
-        Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`.
-    described : bool
-        Ask about descriptions of the images' drafts instead of pixels: names and sentences are then learnt at the cost
-        of the language model alone. Needs a frozen encoder and projector; not for the interactive task.
-    questions : int
-        Questions about each image of a batch; a described stage reads what they have in common only once.
-    seed_weight : float
-        Weight of the mask generator's loss on where it looks for objects, on panoptic batches; 0 is off.
-    criterion : CriterionConfig
-    """
-
-    name: str
-    steps: int
-    batch_size: int = 4
-    tasks: dict[Task, int] = field(default_factory=lambda: {Task.INSTANCE: 1, Task.REFERRING: 1, Task.INTERACTIVE: 1})
-    lr: float = 6e-5
-    lr_scale: dict[str, float] = field(default_factory=dict)
-    warmup: float = 0.03
-    schedule: Literal["cosine", "constant"] = "cosine"
-    weight_decay: float = 0.0
-    clip: float = 1.0
-    train: tuple[str, ...] = ("*",)
-    cache: bool = False
-    variants: int = 0
-    described: bool = False
-    questions: int = 1
-    seed_weight: float = 0.0
-    criterion: CriterionConfig = field(default_factory=CriterionConfig)
-
-    def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.questions) < 1:
-            raise ConfigError(f"Stage {self.name!r}: steps, batch_size and questions must be 1 or more.")
-        if not any(count > 0 for count in self.tasks.values()) or min(self.tasks.values()) < 0:
-            raise ConfigError(f"Stage {self.name!r}: tasks needs at least one task with a count of 1 or more.")
-        if self.cache and not self.variants:
-            raise ConfigError(f"Stage {self.name!r}: with cache, set variants to 1 or more, or the cache has no end.")
-        if self.described and self.tasks.get(Task.INTERACTIVE, 0):
-            raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
-        if not self.train:
-            raise ConfigError(f"Stage {self.name!r}: train is empty; name what is trained, for example ['*'].")
-
-    @property
-    def micro_batches(self) -> tuple[Task, ...]:
-        """The task of each micro batch of a step."""
-        return tuple(task for task, count in self.tasks.items() for _ in range(count))
 
 
 @dataclass(frozen=True)
@@ -240,6 +142,8 @@ class TrainConfig:
         Folder of cached features; ``<output>/features`` when not given.
     save_half : bool
         Write the finished model in half precision, for half the size.
+    tensorboard : bool
+        Also write every figure of the log for TensorBoard, to ``<output>/tensorboard``.
     """
 
     output: str
@@ -258,6 +162,7 @@ class TrainConfig:
     save_every: int = 200
     cache_dir: str | None = None
     save_half: bool = False
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         if not self.data or not self.stages:
@@ -266,6 +171,11 @@ class TrainConfig:
             raise ConfigError(f"ema is {self.ema}: give a decay from 0 (off) to below 1.")
         if self.log_every < 1 or self.save_every < 1:
             raise ConfigError("log_every and save_every must be 1 or more.")
+        for stage in self.stages:
+            if stage.patience and not self.validation.data:
+                raise ConfigError(f"Stage {stage.name!r} has patience, but nothing to judge by: set validation.data.")
+            if self.ema and (stage.patience or stage.lora):
+                raise ConfigError(f"Stage {stage.name!r}: an average (ema) goes with neither patience nor lora.")
 
     @classmethod
     def from_file(cls, path: Path | str) -> TrainConfig:

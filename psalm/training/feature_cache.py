@@ -31,9 +31,10 @@ class FeatureCache:
     """Encode each image once per encoder and keep the result in half precision.
 
     Two kinds of file are kept per image: ``maps``, with the backbone's levels and what the mask generator makes of
-    them, and, where the generator drafts its masks from the image alone, the much smaller ``drafts``, which serve
-    every class list and sentence. Image tokens are computed anew, since the projector may be in training. Fresh
-    features go through half precision too, so that a run does not depend on what was cached before.
+    them, and, where the generator drafts its masks from the image alone and this part of it is frozen, the much
+    smaller ``drafts``, which serve every class list and sentence. Image tokens are computed anew, since the projector
+    may be in training. Fresh features go through half precision too, so that a run does not depend on what was cached
+    before.
 
     Parameters
     ----------
@@ -49,9 +50,10 @@ class FeatureCache:
 
     def __init__(self, folder: Path | str, model: PSALM) -> None:
         self.model = model
-        self.folder = Path(folder) / encoder_hash(model)
+        drafting = _used_tensors(model) if hasattr(model.mask_generator, "seed_proposals") else {}
+        self._has_drafts = bool(drafting) and not any(tensor.requires_grad for tensor in drafting.values())
+        self.folder = Path(folder) / encoder_hash(model, drafts=self._has_drafts)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._has_drafts = hasattr(model.mask_generator, "seed_proposals")
 
     def encode(self, images: Tensor, keys: Sequence[str], regions: bool) -> ImageFeatures:
         """Features of a batch.
@@ -153,15 +155,17 @@ def _rounded(row: Row) -> Row:
     return _unpack(_pack(row), next(iter(row.values())).float())
 
 
-def encoder_hash(model: PSALM) -> str:
+def encoder_hash(model: PSALM, drafts: bool = True) -> str:
     """A name for what makes the features of an image: the config, and the weights that take part.
+
+    Without `drafts`, those that only draft masks do not count.
 
     Raises
     ------
     ConfigError
         When one of these weights is in training.
     """
-    used = _used_tensors(model)
+    used = _used_tensors(model, drafts)
     trained = [name for name, tensor in used.items() if tensor.requires_grad]
     if trained:
         raise ConfigError(
@@ -188,13 +192,13 @@ class _Seen(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _used_tensors(model: PSALM) -> dict[str, Tensor]:
+def _used_tensors(model: PSALM, drafts: bool = True) -> dict[str, Tensor]:
     """Parameters and buffers that the features depend on, found by watching one image being encoded."""
     side = model.config.image_size
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     with evaluating(model), _Seen() as seen:
         maps = _encode(model, noise.to(next(model.parameters()).device))
-        if hasattr(model.mask_generator, "seed_proposals"):
+        if drafts and hasattr(model.mask_generator, "seed_proposals"):
             _draft(model, maps)
     parts: list[tuple[str, nn.Module]] = [("backbone", model.backbone), ("mask_generator", model.mask_generator)]  # type: ignore[list-item]
     named = {

@@ -37,8 +37,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.train(training)
 
 
-def train_only(model: nn.Module, patterns: Sequence[str]) -> list[str]:
-    """Freeze everything but what the patterns name.
+def train_only(model: nn.Module, patterns: Sequence[str], freeze: Sequence[str] = ()) -> list[str]:
+    """Freeze everything but what the patterns name, and of that what `freeze` names.
 
     Modules all of whose parameters are trained are put into training mode, all others into evaluation mode, so that
     running statistics of frozen layers stand still.
@@ -54,12 +54,13 @@ def train_only(model: nn.Module, patterns: Sequence[str]) -> list[str]:
         When a pattern names nothing.
     """
     names = [name for name, _ in model.named_parameters()]
-    for pattern in patterns:
+    for pattern in (*patterns, *freeze):
         if not any(matches(name, pattern) for name in names):
             parts = ", ".join(name for name, _ in model.named_children())
             raise ConfigError(f"No parameter of the model is named {pattern!r}; its parts are {parts}.")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(any(matches(name, pattern) for pattern in patterns))
+        wanted = any(matches(name, pattern) for pattern in patterns)
+        parameter.requires_grad_(wanted and not any(matches(name, pattern) for pattern in freeze))
     refresh(model)
     for module in model.modules():
         own = list(module.parameters())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from psalm.errors import ConfigError
 from psalm.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -26,12 +28,22 @@ class RunLog:
     folder : Path
     stage, step : int
         Where the run goes on; later lines, from steps that are taken again, are dropped.
+    tensorboard : bool
+        Also write the figures for TensorBoard, all of them anew when a run goes on.
+
+    Raises
+    ------
+    ConfigError
+        When TensorBoard is asked for and not installed.
     """
 
-    def __init__(self, folder: Path, stage: int = 0, step: int = 0) -> None:
+    def __init__(self, folder: Path, stage: int = 0, step: int = 0, tensorboard: bool = False) -> None:
         self.path = folder / "log.jsonl"
         kept = [line for line in self.read() if (line["stage"], line["step"]) <= (stage, step)]
         write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._board = _board(folder / "tensorboard") if tensorboard else None
+        for line in kept:
+            self._show(line)
 
     def read(self) -> list[dict[str, Any]]:
         """All lines; one that was cut short is left out."""
@@ -47,6 +59,26 @@ class RunLog:
         """Append one line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        self._show(line)
+
+    def _show(self, line: Mapping[str, Any]) -> None:
+        """A curve per figure and stage."""
+        if self._board is None:
+            return
+        figures = {name: value for name, value in line.items() if name not in ("stage", "step", "name", "validation")}
+        figures |= {f"validation/{name}": value for name, value in line.get("validation", {}).items()}
+        for name, value in figures.items():
+            self._board.add_scalar(f"{line['name']}/{name}", value, line["step"])
+        self._board.flush()
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError("tensorboard needs its package: pip install 'napari-psalm[train]'.") from None
+    shutil.rmtree(folder, ignore_errors=True)
+    return SummaryWriter(folder)
 
 
 class LiveProgress:

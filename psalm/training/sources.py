@@ -11,13 +11,14 @@ from psalm.checkpoint import load_model, read_weights
 from psalm.conditions import Task
 from psalm.config import PSALMConfig
 from psalm.data.coco_samples import CocoSamples
+from psalm.data.conversations import Conversations
 from psalm.data.datasets import open_dataset
 from psalm.data.mixture import Mixture, Samples
-from psalm.data.sample import Sample
 from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
-from psalm.training.config import DataConfig, ModelConfig
+from psalm.training.config import CONVERSATION, DataConfig, Lesson, ModelConfig
+from psalm.training.initial_weights import read_mask2former, read_phi, read_projector
 
 
 def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
@@ -45,6 +46,13 @@ def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
     model = start.model if start and config == start.config else PSALM(config)
     if start and model is not start.model:
         load_partly(model, start.model.state_dict(), settings.init or "")
+    for given, read in (
+        (settings.mask2former, read_mask2former),
+        (settings.phi, read_phi),
+        (settings.projector, read_projector),
+    ):
+        if given:
+            load_partly(model, read(given, model), given)
     for path in settings.weights:
         load_partly(model, read_weights(path), path)
     return model, tokenizer
@@ -86,7 +94,7 @@ def read_tokenizer(path: str) -> Any:
     return PreTrainedTokenizerFast(tokenizer_file=str(file))
 
 
-def open_samples(settings: DataConfig) -> Samples[Sample]:
+def open_samples(settings: DataConfig) -> Samples[Any]:
     """The collection that one entry of the data describes.
 
     Raises
@@ -94,7 +102,9 @@ def open_samples(settings: DataConfig) -> Samples[Sample]:
     ConfigError
         When an option is unknown or missing.
     """
-    own = {"coco": CocoSamples, "scenes": SceneSamples}
+    own: dict[str, Callable[..., Any]] = {
+        "coco": CocoSamples, "scenes": SceneSamples, "conversations": Conversations,
+    }  # fmt: skip
     kind = own.get(settings.kind) or partial(open_dataset, settings.kind)
     try:
         return kind(**settings.options)
@@ -104,16 +114,16 @@ def open_samples(settings: DataConfig) -> Samples[Sample]:
 
 def open_mixtures(
     data: Sequence[DataConfig],
-    tasks: Sequence[Task],
+    tasks: Sequence[Lesson],
     temper: float,
-    change: Callable[[Samples[Sample]], Samples[Any]] | None = None,
-) -> dict[Task, Mixture[Any]]:
-    """One mixture per task, of the collections that serve it.
+    change: Callable[[Samples[Any]], Samples[Any]] | None = None,
+) -> dict[Lesson, Mixture[Any]]:
+    """One mixture per task, and for conversations, of the collections that serve it.
 
     Parameters
     ----------
     data : sequence of DataConfig
-    tasks : sequence of Task
+    tasks : sequence of Task or "conversation"
     temper : float
         See `TrainConfig`.
     change : callable, optional
@@ -124,14 +134,24 @@ def open_mixtures(
     ConfigError
         When a task has no collection.
     """
-    wanted = [entry for entry in data if not entry.tasks or not set(tasks).isdisjoint(entry.tasks)]
+    wanted = [entry for entry in data if any(_serves(entry, task) for task in tasks)]
     opened: list[tuple[DataConfig, Samples[Any]]] = [(entry, open_samples(entry)) for entry in wanted]
     if change:
         opened = [(entry, change(samples)) for entry, samples in opened]
-    mixtures = {}
+    mixtures: dict[Lesson, Mixture[Any]] = {}
     for task in dict.fromkeys(tasks):
-        members = [(samples, entry.weight) for entry, samples in opened if not entry.tasks or task in entry.tasks]
+        members = [(samples, entry.weight) for entry, samples in opened if _serves(entry, task)]
+        if not members and task == CONVERSATION:
+            raise ConfigError("No entry of data has conversations: add one of kind 'conversations'.")
         if not members:
-            raise ConfigError(f"No entry of data serves the task {task.value}: add it to the tasks of one.")
+            raise ConfigError(f"No entry of data serves the task {Task(task).value}: add it to the tasks of one.")
         mixtures[task] = Mixture(members, temper)
     return mixtures
+
+
+def _serves(entry: DataConfig, lesson: Lesson) -> bool:
+    """Whether samples of an entry may be about a task, or are conversations."""
+    talks = entry.kind == "conversations"
+    if talks or lesson == CONVERSATION:
+        return talks and lesson == CONVERSATION
+    return not entry.tasks or lesson in entry.tasks

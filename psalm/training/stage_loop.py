@@ -25,7 +25,10 @@ from psalm.training.config import StageConfig
 from psalm.training.criterion import Criterion
 from psalm.training.feature_cache import FeatureCache
 from psalm.training.frozen import train_only
+from psalm.training.lora import MARK, add_lora, has_lora
 from psalm.training.optimisation import WeightAverage, make_optimiser, set_rate
+from psalm.training.sharing import add_gradients, average_statistics, check_shares, mean_figures
+from psalm.training.talk import TalkBatch, talk_loss
 from psalm.training.targets import Target
 
 
@@ -60,19 +63,27 @@ class StageLoop:
         self.seed = seed
         self.accelerator = accelerator
         self.average = average
-        train_only(model, stage.train)
+        check_shares(accelerator, stage)
+        prepare_model(model, stage)
         self.optimiser = make_optimiser(model, stage)
         self.criterion = Criterion(stage.criterion)
         self.cache = FeatureCache(cache_folder, model) if stage.cache else None
         self._seen: dict[str, list[float]] = defaultdict(list)
 
-    def step(self, step: int, batches: Sequence[Batch]) -> bool:
-        """Take one optimiser step; False when it was left out because its gradient was not finite."""
-        set_seed((self.seed + 31 * step) % 2**32)
+    def step(self, step: int, batches: Sequence[Batch | TalkBatch]) -> bool:
+        """Take one optimiser step; False when it was left out because its gradient was not finite.
+
+        Of several processes, each is given its own micro batches of the step.
+        """
         rate = set_rate(self.optimiser, self.stage, step)
         self.optimiser.zero_grad(set_to_none=True)
-        for batch in batches:
-            self._backward(batch, 1 / len(batches))
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        for number, batch in enumerate(batches):
+            # Random numbers belong to the micro batch, whichever process takes it.
+            set_seed((self.seed + 31 * step + 7907 * (process + number * processes)) % 2**32)
+            self._backward(batch, 1 / self.stage.per_step)
+        add_gradients(self.accelerator, self.model)
+        average_statistics(self.accelerator, self.model)
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         norm = self.accelerator.clip_grad_norm_(parameters, self.stage.clip or float("inf"))
         finite = bool(torch.isfinite(norm))
@@ -86,8 +97,9 @@ class StageLoop:
         return finite
 
     def figures(self) -> dict[str, float]:
-        """Means since the last call."""
-        means = {name: sum(values) / len(values) for name, values in self._seen.items()}
+        """Means since the last call, over all processes."""
+        own = {name: sum(values) / len(values) for name, values in self._seen.items()}
+        means = mean_figures(self.accelerator, own)
         self._seen.clear()
         if not means.get("skipped"):
             means.pop("skipped", None)
@@ -100,8 +112,28 @@ class StageLoop:
             return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
         return self.model.encode_image(batch.images)
 
-    def _backward(self, batch: Batch, share: float) -> None:
+    def _backward(self, batch: Batch | TalkBatch, share: float) -> None:
         batch = batch.to(self.accelerator.device)
+        if isinstance(batch, TalkBatch):
+            name, (total, terms) = str(batch.task), self._talk(batch)
+        else:
+            name, (total, terms) = batch.task.value, self._segment(batch)
+        if total.requires_grad:
+            with self._attention():  # what is computed again on the way back must be computed in the same way
+                self.accelerator.backward(total * share)
+        self._seen["loss"].append(float(total.detach()))
+        for term, value in terms.items():
+            self._seen[f"{name}/{term}"].append(value)
+
+    def _talk(self, batch: TalkBatch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of conversations; the mask generator has no part in it."""
+        with self.accelerator.autocast(), self._attention():
+            pyramid = self.model.backbone(batch.images)
+            loss = talk_loss(self.model, self.model.projector(pyramid[-1]), batch)
+        return loss, {"words": float(loss.detach())}
+
+    def _segment(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a segmentation task, and its unweighted terms."""
         total, terms = torch.zeros((), device=self.accelerator.device), {}
         with self.accelerator.autocast(), self._attention():
             features = self._encode(batch)
@@ -112,11 +144,7 @@ class StageLoop:
         if proposals:
             losses = self.criterion(proposals, batch.targets, batch.prompts[0].kind)
             total, terms = total + losses.total, terms | losses.final
-        if total.requires_grad:
-            self.accelerator.backward(total * share)
-        self._seen["loss"].append(float(total.detach()))
-        for name, value in terms.items():
-            self._seen[f"{batch.task.value}/{name}"].append(value)
+        return total, terms
 
     def _attention(self) -> AbstractContextManager[object]:
         """On a processor, the fused attention's backward pass takes longer than all other parts together."""
@@ -136,3 +164,15 @@ class StageLoop:
         if not isinstance(generator, TwoWayGenerator):
             raise ConfigError(f"seed_weight is set, but the {self.model.config.mask_generator} generator has no seeds.")
         return generator.seed_loss(features, [t.masks for t in targets], [t.exhaustive for t in targets])
+
+
+def prepare_model(model: PSALM, stage: StageConfig) -> None:
+    """Freeze what a stage does not train, and add what it trains beside the weights."""
+    language = model.language_model
+    if stage.lora and not has_lora(language):
+        add_lora(language, stage.lora)
+    train_only(model, stage.train, stage.freeze)
+    if stage.lora:
+        for name, parameter in language.named_parameters():
+            parameter.requires_grad_(MARK in name)
+    language.set_checkpointing(stage.checkpointing)

@@ -34,6 +34,8 @@ class RunState:
         Time spent so far.
     figures : dict
         Latest validation figures.
+    best : dict, optional
+        Of a stage with patience: ``score``, ``looks`` since then and the weights ``model``.
 
     Random numbers need no state: they follow from the seed and the step.
     """
@@ -46,6 +48,7 @@ class RunState:
     average: dict[str, Any] | None = None
     seconds: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""

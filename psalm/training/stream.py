@@ -13,38 +13,52 @@ from torch.utils.data import DataLoader, Dataset
 
 from psalm.conditions import Task
 from psalm.data.mixture import Mixture
-from psalm.errors import ConditionError
+from psalm.errors import ConditionError, ConfigError
 from psalm.training.collate import Batch, Collator
-from psalm.training.config import StageConfig
+from psalm.training.config import CONVERSATION, Lesson, StageConfig
+from psalm.training.talk import TalkBatch, TalkCollator
 
 _TRIES = 20
 
 
-class StageBatches(Dataset[Batch]):
-    """Micro batches of a stage by position; position p belongs to step ``p // len(stage.micro_batches)``.
+class StageBatches(Dataset[Batch | TalkBatch]):
+    """Micro batches of a stage by position; position p belongs to step ``p // stage.per_step``.
 
     Parameters
     ----------
-    mixtures : mapping of Task to Mixture
+    mixtures : mapping of Task, or "conversation", to Mixture
     collator : Collator
     stage : StageConfig
     seed : int
+    talk : TalkCollator, optional
+        Needed by stages with conversations.
     """
 
     def __init__(
-        self, mixtures: Mapping[Task, Mixture[Any]], collator: Collator, stage: StageConfig, seed: int
+        self,
+        mixtures: Mapping[Lesson, Mixture[Any]],
+        collator: Collator,
+        stage: StageConfig,
+        seed: int,
+        talk: TalkCollator | None = None,
     ) -> None:
         self.mixtures = mixtures
         self.collator = collator
         self.stage = stage
         self.seed = seed
+        self.talk = talk
 
     def __len__(self) -> int:
-        return self.stage.steps * len(self.stage.micro_batches)
+        return self.stage.steps * self.stage.per_step
 
-    def __getitem__(self, position: int) -> Batch:
-        task = self.stage.micro_batches[position % len(self.stage.micro_batches)]
+    def __getitem__(self, position: int) -> Batch | TalkBatch:
+        task = self.stage.lesson(position)
         first = position * self.stage.batch_size
+        if task == CONVERSATION:
+            if self.talk is None:
+                raise ConfigError("A stage with conversations needs what writes them: pass a TalkCollator.")
+            numbers = range(first, first + self.stage.batch_size)
+            return self.talk([self.mixtures[CONVERSATION].sample(number, self.seed) for number in numbers])
         samples = [sample for row in range(self.stage.batch_size) for sample in self._image(first + row, task)]
         return replace(self.collator(samples), questions=self.stage.questions)
 
@@ -71,19 +85,25 @@ class StageBatches(Dataset[Batch]):
         return int(np.random.default_rng([seed, number, 1]).integers(self.stage.variants))
 
 
-def read_steps(batches: StageBatches, start: int, workers: int) -> Iterator[list[Batch]]:
-    """The micro batches of every step from `start` on, prepared ahead by `workers` processes."""
-    per_step = len(batches.stage.micro_batches)
+def read_steps(
+    batches: StageBatches, start: int, workers: int, share: tuple[int, int] = (0, 1)
+) -> Iterator[list[Batch | TalkBatch]]:
+    """The micro batches of every step from `start` on, prepared ahead by `workers` processes.
+
+    With `share` (number, count), only every count-th of them, from that number on: those of one of several trainers.
+    """
+    number, count = share
+    per_step = batches.stage.per_step // count
     loader = DataLoader(
         batches,
         batch_size=None,
-        sampler=range(start * per_step, len(batches)),
+        sampler=range(start * batches.stage.per_step + number, len(batches), count),
         num_workers=workers,
         collate_fn=_same,  # type: ignore[arg-type]  # without a batch size it gets one item, not a list
         worker_init_fn=_calm,
         prefetch_factor=2 * per_step if workers else None,
     )
-    step: list[Batch] = []
+    step: list[Batch | TalkBatch] = []
     for batch in loader:
         step.append(batch)
         if len(step) == per_step:
@@ -91,7 +111,7 @@ def read_steps(batches: StageBatches, start: int, workers: int) -> Iterator[list
             step = []
 
 
-def _same(batch: Batch) -> Batch:
+def _same(batch: Batch | TalkBatch) -> Batch | TalkBatch:
     return batch
 
 

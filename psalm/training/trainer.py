@@ -17,20 +17,21 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from psalm.checkpoint import save_model
-from psalm.conditions import Task
 from psalm.data.mixture import Mixture, Samples
-from psalm.data.sample import Sample
-from psalm.errors import ConfigError, PSALMError
+from psalm.errors import PSALMError
 from psalm.files import write_text
 from psalm.training.collate import Collator
-from psalm.training.config import StageConfig, TrainConfig
+from psalm.training.config import Lesson, StageConfig, TrainConfig
 from psalm.training.describing import Describer
+from psalm.training.lora import merge_lora
 from psalm.training.optimisation import WeightAverage
 from psalm.training.progress import LiveProgress, RunLog
+from psalm.training.sharing import any_process, from_first
 from psalm.training.sources import build_model, open_mixtures
-from psalm.training.stage_loop import StageLoop
+from psalm.training.stage_loop import StageLoop, prepare_model
 from psalm.training.state import RunState
 from psalm.training.stream import StageBatches, read_steps
+from psalm.training.talk import TalkCollator
 from psalm.training.validation import Validator
 
 _MOST_SKIPPED = 20
@@ -115,20 +116,23 @@ class Trainer:
         if state:
             state.check(config)
         self.accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
-        if self.accelerator.num_processes > 1:
-            raise ConfigError("Training runs in one process: start it without a launcher for several.")
+        self.first = self.accelerator.is_main_process
         set_seed(config.seed)
         self.model, self.tokenizer = build_model(config.model)
         if state:
+            if state.optimiser and state.stage < len(config.stages):
+                prepare_model(self.model, config.stages[state.stage])  # the state may hold additions of low rank
             self.model.load_state_dict(state.model)
         self.model.to(self.accelerator.device)
         self.average = WeightAverage(self.model, config.ema) if config.ema else None
         if state and state.average and self.average:
             self.average.load_state_dict(state.average)
         self.state = state or RunState(config.to_dict(), 0, 0, {})
-        self.log = RunLog(self.folder, self.state.stage, self.state.step)
-        write_text(self.folder / "config.json", json.dumps(config.to_dict(), indent=2))
+        self.log = RunLog(self.folder, self.state.stage, self.state.step, config.tensorboard) if self.first else None
+        if self.first:
+            write_text(self.folder / "config.json", json.dumps(config.to_dict(), indent=2))
         self.collator = Collator(self.tokenizer, self.model.config)
+        self.talk = TalkCollator(self.tokenizer, self.model.config)
         self.validator = Validator(config.validation, self.collator, config.temper) if config.validation.data else None
 
     def run(self, interrupted: threading.Event, stop_after: int | None = None) -> TrainResult:
@@ -141,7 +145,12 @@ class Trainer:
                 return self._result(finished=False)
             if self.average:
                 self.average.keep()
+            if self.state.best:
+                self.model.load_state_dict(self.state.best["model"])
+                self.state.figures = self.state.best["figures"]
+            merge_lora(self.model.language_model)
             self.state.stage, self.state.step, self.state.optimiser = self.state.stage + 1, 0, None
+            self.state.best = None
             self._save()
         self._finish()
         return self._result(finished=True)
@@ -154,33 +163,38 @@ class Trainer:
         loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average)
         if self.state.optimiser:
             loop.optimiser.load_state_dict(self.state.optimiser)
-        batches = StageBatches(self._mixtures(stage, folder), self.collator, stage, seed)
+        batches = StageBatches(self._mixtures(stage, folder), self.collator, stage, seed, self.talk)
         start, begun, skipped = self.state.step, time.monotonic(), 0
         self.live.stage(stage.name, stage.steps, start)
-        if start >= stage.steps:
+        if start >= stage.steps or self._patience_ended(stage):
             return 0, True
-        for step, micro in enumerate(read_steps(batches, start, self.config.workers), start):
+        if stage.patience and not start:
+            self._validate(stage)
+        share = self.accelerator.process_index, self.accelerator.num_processes
+        for step, micro in enumerate(read_steps(batches, start, self.config.workers, share), start):
             skipped = 0 if loop.step(step, micro) else skipped + 1
             if skipped > _MOST_SKIPPED:
                 raise PSALMError(f"{skipped} steps in a row had no finite gradient: lower lr in stage {stage.name!r}.")
             self.state.step = step + 1
             last = self.state.step == stage.steps
-            stop = not last and (interrupted.is_set() or (most is not None and step + 1 - start >= most))
+            stop = interrupted.is_set() or (most is not None and step + 1 - start >= most)
             self.state.seconds += time.monotonic() - begun
             begun = time.monotonic()
             self._look(stage, loop, last)
+            last = last or self._patience_ended(stage)
+            stop = any_process(self.accelerator, stop) and not last
             if stop or self.state.step % self.config.save_every == 0:
                 self._save(loop.optimiser)
-            if stop:
-                return self.state.step - start, False
+            if stop or last:
+                return self.state.step - start, last
         return stage.steps - start, True
 
-    def _mixtures(self, stage: StageConfig, folder: Path) -> dict[Task, Mixture[Any]]:
+    def _mixtures(self, stage: StageConfig, folder: Path) -> dict[Lesson, Mixture[Any]]:
         change = None
         if stage.described:
             describer = Describer(self.model, folder, self.accelerator.autocast, thin=True)
 
-            def change(samples: Samples[Sample]) -> Samples[Any]:
+            def change(samples: Samples[Any]) -> Samples[Any]:
                 return describer(samples, self.live.describing)
 
         return open_mixtures(self.config.data, stage.micro_batches, self.config.temper, change)
@@ -192,15 +206,40 @@ class Trainer:
         if step % self.config.log_every == 0 or last:
             figures = loop.figures()
             self.live.tell(f"{stage.name} {step}", figures)
-            self.log.add(place | {"name": stage.name, "seconds": round(self.state.seconds, 1)} | figures)
+            self._note(place | {"name": stage.name, "seconds": round(self.state.seconds, 1)} | figures)
         every = self.config.validation.every
         if self.validator and (last or (every and step % every == 0)):
+            self._validate(stage)
+
+    def _validate(self, stage: StageConfig) -> None:
+        """Measure the weights, and keep them where the stage has patience and they are the best so far."""
+        if self.validator and self.first:
             with self.average.applied() if self.average else nullcontext():
                 self.state.figures = self.validator(self.model, self.accelerator.autocast)
-            self.live.tell(f"{stage.name} {step} validation", self.state.figures)
-            self.log.add(place | {"name": stage.name, "validation": self.state.figures})
+        self.state.figures = figures = from_first(self.accelerator, self.state.figures)
+        self.live.tell(f"{stage.name} {self.state.step} validation", figures)
+        place = {"stage": self.state.stage, "step": self.state.step, "name": stage.name}
+        self._note(place | {"validation": figures})
+        if not stage.patience:
+            return
+        score, best = sum(figures.values()) / max(len(figures), 1), self.state.best
+        if best is None or score > best["score"]:
+            weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            self.state.best = {"score": score, "looks": 0, "model": weights, "figures": figures}
+        else:
+            best["looks"] += 1
+
+    def _patience_ended(self, stage: StageConfig) -> bool:
+        best = self.state.best
+        return bool(stage.patience and best and best["looks"] >= stage.patience)
+
+    def _note(self, line: dict[str, Any]) -> None:
+        if self.log:
+            self.log.add(line)
 
     def _save(self, optimiser: torch.optim.Optimizer | None = None) -> None:
+        if not self.first:
+            return
         self.state.config = self.config.to_dict()
         self.state.model = self.model.state_dict()
         self.state.optimiser = optimiser.state_dict() if optimiser else None
@@ -208,6 +247,8 @@ class Trainer:
         self.state.save(self.state_path)
 
     def _finish(self) -> None:
+        if not self.first or self.log is None:
+            return
         info = {"name": self.model.config.name, "trained_by": self.config.to_dict(), "figures": self.state.figures}
         dtype = torch.float16 if self.config.save_half else None
         save_model(self.folder / "model", self.model, self.tokenizer, info, dtype)

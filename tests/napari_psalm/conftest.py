@@ -29,6 +29,7 @@ class FakePredictor:
 
     def __init__(self) -> None:
         self.images = 0
+        self.prefetched: list[Any] = []
         self.asked: list[Any] = []
         self.threads: list[threading.Thread] = []
         self.go = threading.Event()
@@ -53,6 +54,10 @@ class FakePredictor:
         self.images += 1
         grey = image if image.ndim == 2 else image.mean(axis=2)
         self.objects = label(grey > 0.5 * max(float(grey.max()), 1e-6))
+
+    def prefetch(self, image: Any) -> None:
+        """Note what is encoded beforehand."""
+        self.prefetched.append(image)
 
     def predict_proposals(self, condition: Any, task: Any = None) -> Any:
         """A proposal for each object, and an empty one for those who ask about nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from psalm.conditions import CategoryCondition, SentenceCondition, VisualPriorCondition
 from psalm.config import PSALMConfig
 from psalm.decoding import Thresholds
-from psalm.errors import ConditionError, ImageError
+from psalm.errors import ConditionError, ImageError, UnknownNameWarning
 from psalm.modeling.psalm import PSALM
 from psalm.predictor import PSALMPredictor, best_device
 
@@ -265,3 +266,16 @@ def test_a_model_folder_is_loaded(tmp_path: Path, predictor, monkeypatch):
     assert loaded.info == {"a": 1} and loaded.config.name == "psalm-test"
     assert str(PSALMPredictor.from_pretrained("somewhere", device="cpu").device) == "cpu"
     assert asked["device"] == "cpu"
+
+
+def test_a_name_that_was_never_trained_is_answered_with_one_warning(predictor: PSALMPredictor, image: Any) -> None:
+    strict = PSALMPredictor(predictor.model, Letters(), {"names": ["cell", "coin"]})  # type: ignore[arg-type]
+    strict.set_image(image)
+    with pytest.warns(UnknownNameWarning, match="not trained on rod") as caught:
+        strict.predict(CategoryCondition(["cells", "rod"]))
+        strict.predict_batch([image], CategoryCondition(["rod", "coin"]))
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        strict.predict(SentenceCondition("the rod on the left"))
+        predictor.predict_batch([image], CategoryCondition(["rod"]))  # its makers do not say what it knows

@@ -39,6 +39,7 @@ def test_saving_and_opening_brings_the_objects_back(tmp_path: Path, data: np.nda
     dataset = read_coco(path)
     assert dataset.images[0].file_name == "plate 1.tif"
     assert dataset.categories[:2] == (Category(5, "cell"), Category(8, "coin"))
+    assert [category.name for category in dataset.categories] == ["cell", "coin", "object"]
 
     read = get_reader(path)
     assert read is not None
@@ -105,3 +106,10 @@ def test_the_image_beside_the_file_is_opened_too(tmp_path: Path, data: np.ndarra
     assert (image["name"], attributes["name"]) == ("plate", "plate objects")
     Image.fromarray(np.zeros((3, 3), dtype=np.uint8)).save(tmp_path / "images" / "plate.png")
     assert [kind for _, _, kind in read(path)] == ["labels"]
+
+
+def test_a_class_that_nothing_has_is_not_made_up(tmp_path: Path, data: np.ndarray) -> None:
+    path = str(tmp_path / "objects.json")
+    features = {"index": [4, 7, 9], "class": ["coin"] * 3}
+    write_coco(path, [_layer(data, features=features)])
+    assert [category.name for category in read_coco(path).categories] == ["coin"]

@@ -181,7 +181,8 @@ def test_a_used_up_model_says_what_to_do(bench: Bench) -> None:
     preview = _preview(bench)
     assert preview.answer.tokens == (4, 4)
     assert bench.said[-1] == (
-        "3 objects in the preview: accept or reject. 4 of 4 mask tokens used: zoom in and choose View, or use tiles.",
+        "3 objects in the preview: accept or reject. "
+        "4 of 4 mask tokens used: zoom in and choose View, or choose Tiles.",
         "problem",
     )
 

@@ -33,9 +33,18 @@ def test_the_model_and_the_image_are_read_once(bench: Bench) -> None:
     bench.image.data = np.roll(bench.image.data, 2, axis=1)
     bench.ask(result=labels)
     assert bench.predictor.images == 2
-    bench.session.model_name = "another"
+    bench.session.use_model("another")
     bench.ask(result=labels)
     assert bench.loaded == ["psalm-tiny", "another"]
+
+
+def test_the_same_model_is_loaded_again_after_its_preferences_changed(bench: Bench) -> None:
+    labels = bench.ask()
+    bench.session.use_model("psalm-tiny")
+    assert bench.session.loaded_name == ""
+    bench.ask(result=labels)
+    assert bench.loaded == ["psalm-tiny", "psalm-tiny"]
+    assert (bench.predictor.images, bench.session.loaded_name) == (2, "psalm-tiny")
 
 
 def test_a_sentence_gives_its_object_the_chosen_class(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_psalm.core.category_table import CategoryTable
 from napari_psalm.widgets.class_list import ClassList
+from psalm.known_names import KnownNames
 
 
 @pytest.fixture
@@ -74,3 +75,16 @@ def test_lists_are_saved_and_loaded(classes: ClassList, tmp_path: Path) -> None:
     classes.load(str(tmp_path / "missing.txt"))
     assert "not a class list" in problems[0]
     assert classes.table == before
+
+
+def test_classes_that_the_model_does_not_know_are_underlined(classes: ClassList) -> None:
+    classes.editor.setPlainText("coins\nrod / nucleus\n\ncoyn (stuff)")
+    assert classes.unknown == ()
+    classes.set_known_names(KnownNames(("coin", "nucleus")))
+    assert classes.unknown == ("coyn",)
+    (mark,) = classes.editor.extraSelections()
+    assert mark.cursor.blockNumber() == 3
+    remark = classes.editor.remark_at(classes.editor.cursorRect(mark.cursor).center())
+    assert "not trained on coyn" in remark and "It knows coin." in remark
+    classes.editor.setPlainText("coin")
+    assert classes.editor.extraSelections() == []

@@ -235,9 +235,9 @@ def test_a_selected_object_is_refined_with_further_clicks(window: Window, predic
 def test_names_that_the_model_does_not_know_are_pointed_out(window: Window) -> None:
     question = window.question
     question.set_known_names(("coin", "cell"))
-    question.classes.editor.setPlainText("coins\ncell")
+    question.classes.editor.setPlainText("coyn\ncells")
     assert question.warning.isVisibleTo(window.widget)
-    assert "coins" in question.warning.text() and "It knows coin." in question.warning.text()
+    assert "coyn" in question.warning.text() and "It knows coin." in question.warning.text()
     assert "cell" in question.warning.toolTip()
     question.classes.editor.setPlainText("Coin\ncell")
     assert not question.warning.isVisibleTo(window.widget)

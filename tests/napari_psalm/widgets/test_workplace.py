@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 from PIL import Image
 
 from psalm.store import AnnotationStore, ImageState
+
+MANIFEST = Path(__file__).resolve().parents[3] / "napari_psalm" / "napari.yaml"
 
 
 @pytest.fixture
@@ -103,6 +106,25 @@ def test_a_prediction_for_an_image_that_went_is_dropped(qtbot: Any, opened: Any,
     assert not any(len(opened.workplace.workspace.dataset.store.objects(number)) for number in (1, 2, 3))
 
 
+def test_the_images_around_are_encoded_while_nothing_is_asked(qtbot: Any, opened: Any, predictor: Any) -> None:
+    ahead = opened.workplace.ahead
+    qtbot.wait(600)
+    assert predictor.prefetched == []  # the model loads when something is asked, not before
+    _segment(qtbot, opened)
+    qtbot.waitUntil(lambda: len(predictor.prefetched) == 1)
+    opened.workplace.workspace.step(1)
+    _wait_for(qtbot, opened, "b.png")
+    qtbot.waitUntil(lambda: len(predictor.prefetched) == 3)
+    opened.workplace.workspace.step(1)
+    _wait_for(qtbot, opened, "c.png")
+    predictor.go.clear()
+    _press(opened, "G")
+    qtbot.wait(600)
+    assert len(predictor.prefetched) == 3 and not ahead.busy
+    predictor.go.set()
+    qtbot.waitUntil(lambda: len(predictor.prefetched) == 4)
+
+
 def test_prompts_do_not_follow_to_the_next_image(qtbot: Any, opened: Any) -> None:
     _press(opened, "K")
     opened.viewer.layers.selection.active.add([[15, 10]])
@@ -157,6 +179,27 @@ def test_the_cheat_sheet_names_keys_and_classes(opened: Any) -> None:
     assert {"Give the class tile", "Alt + 2", "Next image"} <= texts
     _press(opened, "F1")
     assert not sheet.isVisible()
+
+
+def test_preferences_are_followed_at_once(qtbot: Any, plugin_settings: Any, npe2pm: Any, request: Any) -> None:
+    from napari.settings import get_plugin_settings
+
+    npe2pm.register(PluginManifest.from_file(MANIFEST))
+    settings = get_plugin_settings("napari-psalm")
+    annotator = request.getfixturevalue("annotator")
+    annotator.question.classes.editor.setPlainText("square")
+    assert annotator.run.segment.text() == "Segment  (G)"
+    settings.keys.segment, settings.keys.accept = "Ctrl-J", ""
+    assert annotator.run.segment.text() == "Segment  (Ctrl-J)"
+    assert annotator.preview.accept.text() == "Accept"
+    _press(annotator, "Ctrl-J")
+    qtbot.waitUntil(lambda: not annotator.session.runner.busy)
+    assert annotator.model.text.text() == "fake on cpu"
+    settings.model.device = "cpu"
+    assert "loads on first use" in annotator.model.text.text()
+    annotator.segment()
+    qtbot.waitUntil(lambda: not annotator.session.runner.busy)
+    assert annotator.model.text.text() == "fake on cpu"
 
 
 def test_the_class_list_of_a_dataset_comes_back(qtbot: Any, opened: Any, folder: Path) -> None:

@@ -101,6 +101,16 @@ def test_workers_or_a_scheduler(run, folder):
     assert result.exit_code == 2
 
 
+@pytest.mark.parametrize("command_line", [("prelabel", "images", *QUESTION), ("relabel", "out", "--model", "newer")])
+def test_the_weights_may_be_less_exact(run, folder, predictor, monkeypatch, command_line):
+    run("prelabel", folder, *QUESTION)
+    asked = []
+    monkeypatch.setattr(PSALMPredictor, "from_pretrained", lambda *_, **how: asked.append(how) or predictor)
+    assert run(*command_line, "--precision", "int8").exit_code == 0
+    assert asked == [{"device": None, "precision": "int8"}]
+    assert run(*command_line, "--precision", "int4").exit_code == 2
+
+
 def test_relabel(run, folder, predictor, tmp_path):
     run("prelabel", folder, *QUESTION)
     predictor.weights_hash, predictor.shift = "1" * 32, 1
@@ -121,3 +131,10 @@ def test_report(run, folder, tmp_path):
     assert (tmp_path / "page.html").is_file()
     missing = run("report", "nothing")
     assert missing.exit_code == 1 and "no annotation store" in missing.stderr
+
+
+def test_names_the_model_does_not_know_are_told_once(run, folder):
+    result = run("prelabel", folder, "--classes", "nuclei, unicorn", "--out", "out")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("not trained on unicorn") == 1 and "psalm info --model psalm-tiny" in result.output
+    assert "not trained" not in run("prelabel", folder, "--classes", "cell, coins", "--out", "other").output

@@ -73,7 +73,7 @@ def test_every_data_set_can_be_named_in_a_training_config(everything):
     from psalm.training.sources import open_mixtures, open_samples
 
     kinds = set(get_args(get_type_hints(DataConfig)["kind"]))
-    assert kinds == {"coco", "scenes", *DATASETS}
+    assert kinds == {"coco", "scenes", "conversations", *DATASETS}
     entry = {"folder": str(everything), "split": "val"}
     assert len(open_samples(DataConfig("refcoco+", options=entry))) == 1
     data = [DataConfig("coco-panoptic", tasks=(Task.PANOPTIC,), options=entry), DataConfig("davis", options=entry)]

@@ -165,6 +165,9 @@ def test_empty_huge_and_wrongly_named_files(tmp_path: Path, monkeypatch: pytest.
     for name in ("a.png", "b.png"):
         with pytest.raises(ImageError, match="3 x 4 pixels, more than"):
             read_image(tmp_path / name)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    with pytest.raises(ImageError, match="more than 100 million pixels: cut it"):
+        read_image(tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".gif", ".webp"])

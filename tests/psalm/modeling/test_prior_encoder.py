@@ -51,3 +51,10 @@ def test_a_region_that_vanished_still_gets_a_token(encoder: PriorEncoder) -> Non
 def test_the_grid_has_the_positions_of_its_cells(encoder: PriorEncoder) -> None:
     grid = encoder.grid(4, 8)
     torch.testing.assert_close(grid[0, :, 1, 2], encoder.positions(torch.tensor([24.0, 20.0])))
+
+
+def test_less_exact_weights_give_all_parts_alike(encoder: PriorEncoder) -> None:
+    encoder.to(torch.bfloat16)
+    tokens, dense = encoder(Regions(block(8, 16, 24, 48)[None], ("mask",)), (4, 4))
+    parts = (tokens, dense, encoder.grid(4, 4), encoder.seeds(torch.tensor([[25.5, 35.5]])))
+    assert {part.dtype for part in parts} == {torch.bfloat16}

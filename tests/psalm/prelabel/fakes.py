@@ -58,7 +58,8 @@ class FakePredictor:
     asked: list[float | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.config = SimpleNamespace(name="fake", image_size=32)
+        # So many objects that no image is cut for them.
+        self.config = SimpleNamespace(name="fake", image_size=32, mask_generator="mask2former", num_mask_tokens=1000)
         self.thresholds = FakeThresholds()
 
     def prepare(self, image: NDArray[np.uint8]) -> FakeImage:

@@ -67,7 +67,7 @@ def test_the_page_needs_nothing_else(dataset, tmp_path):
     assert len(page.sources) == 5 and all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
     assert "url(" not in path.read_text(encoding="utf-8")
     assert "<b>coin</b>" in page.text  # as text, not as a tag
-    assert "bad.png is empty" in page.text
+    assert "bad.png" in page.text and "is empty, it has 0 bytes" in page.text
     assert re.search(r"cell, <b>coin</b>\s+fake", page.text)
 
 

@@ -193,6 +193,9 @@ def test_bad_files_are_listed_and_tried_again(folder, tmp_path, predictor):
     Image.fromarray(np.zeros((8, 9), dtype=np.uint8)).save(folder / "bad.png")
     again = prelabel(folder, tmp_path / "out", [CELLS], predictor)
     assert again.images == 1 and len(again.failures) == 3
+    with AnnotationStore.open(tmp_path / "out", read_only=True) as store:
+        (run,) = read_runs(store)
+    assert (run.images, run.failed) == (8, 3)
     assert state_of(tmp_path / "out", "bad.png") is ImageState.PREDICTED
 
 

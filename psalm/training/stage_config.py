@@ -1,0 +1,200 @@
+"""What one stage of a training run does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from psalm.conditions import Task
+from psalm.errors import ConfigError
+
+# Text about an image is learnt beside the tasks, but nobody segments with it.
+Talk = Literal["conversation"]
+Lesson = Task | Talk
+CONVERSATION: Talk = "conversation"
+
+
+@dataclass(frozen=True)
+class CriterionConfig:
+    """Weights and choices of the loss; the defaults are those of the published model.
+
+    Parameters
+    ----------
+    num_points, oversample, importance
+        Points per mask, candidates per point, and the share chosen by uncertainty.
+    mask_weight, dice_weight, condition_weight
+        Weights of the terms.
+    background_weight
+        Weight of the background in the cross entropy over categories.
+    match_on : {"points", "iou"}
+        Whether matching compares masks on random points or by their IoU.
+    cost_mask, cost_dice, cost_iou, cost_class
+        Weights in the matching.
+    mask_loss
+        False when the masks carry no gradient: only the conditions are trained.
+    min_match_iou
+        A pair whose masks overlap less does not count as a positive; 0 is off.
+    choice
+        Share of the cross entropy over the proposals in the loss of a sentence; the rest judges every proposal by
+        itself, as published.
+    extra_positives_iou
+        An unmatched proposal that overlaps an object more than this is ignored instead of background; 0 is off.
+    """
+
+    num_points: int = 12544
+    oversample: float = 3.0
+    importance: float = 0.75
+    mask_weight: float = 5.0
+    dice_weight: float = 5.0
+    condition_weight: float = 2.0
+    background_weight: float = 0.1
+    match_on: Literal["points", "iou"] = "points"
+    cost_mask: float = 5.0
+    cost_dice: float = 5.0
+    cost_iou: float = 5.0
+    cost_class: float = 2.0
+    mask_loss: bool = True
+    min_match_iou: float = 0.0
+    choice: float = 0.0
+    extra_positives_iou: float = 0.0
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Additions of low rank to the language model.
+
+    Parameters
+    ----------
+    rank : int
+    alpha : float
+        The additions are scaled by ``alpha / rank``.
+    dropout : float
+    modules : list of str
+        Names of the linear layers that get one.
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2")
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError(f"lora.rank is {self.rank}: give 1 or more, or leave lora out.")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A part of the run with its own choice of what is trained.
+
+    Parameters
+    ----------
+    name : str
+    steps : int
+        Optimiser steps.
+    batch_size : int
+        Images per micro batch; all of one micro batch have the same task.
+    tasks : dict of str to int
+        Micro batches of each task in every step; their gradients are added up (joint batches over the conditions).
+    conversations : int
+        Micro batches of conversations in every step, beside the tasks (PSALM, section 3.3).
+    one_task : bool
+        Every step has a single task; the tasks take turns in the ratio of their counts, as in the published training.
+    accumulate : int
+        So many times the micro batches in every step, for a larger batch in the same memory.
+    lr : float
+        Peak learning rate of AdamW.
+    lr_scale : dict of str to float
+        Factors on `lr` for the modules that a pattern names.
+    warmup : float
+        Linear warm-up: a share of the steps below 1, a number of steps otherwise.
+    schedule : {"cosine", "constant"}
+    weight_decay : float
+        Not applied to biases, norms and other vectors.
+    clip : float
+        Largest norm of the gradient; 0 is off.
+    train : list of str
+        Name patterns of the modules or parameters that are trained (``projector``, ``*_projector``, ``*``). The rest is
+        frozen and in evaluation mode.
+    freeze : list of str
+        Name patterns of what stays frozen all the same.
+    lora : LoraConfig, optional
+        The language model keeps its weights and learns additions of low rank, which are merged into it at the end of
+        the stage.
+    checkpointing : bool
+        Compute the language model's layers again on the way back instead of keeping what they made: less memory, about
+        a third more time.
+    patience : int
+        After so many validations without a better mean of the figures the stage ends, and the best weights are kept;
+        those that the stage began with count as well. 0 is off.
+    cache : bool
+        Keep the features of an image on disk; needs a frozen encoder.
+    variants : int
+        Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`.
+    described : bool
+        Ask about descriptions of the images' drafts instead of pixels: names and sentences are then learnt at the cost
+        of the language model alone. Needs a frozen encoder and projector; not for the interactive task.
+    questions : int
+        Questions about each image of a batch; a described stage reads what they have in common only once.
+    seed_weight : float
+        Weight of the mask generator's loss on where it looks for objects, on panoptic batches; 0 is off.
+    criterion : CriterionConfig
+    """
+
+    name: str
+    steps: int
+    batch_size: int = 4
+    tasks: dict[Task, int] = field(default_factory=lambda: {Task.INSTANCE: 1, Task.REFERRING: 1, Task.INTERACTIVE: 1})
+    conversations: int = 0
+    one_task: bool = False
+    accumulate: int = 1
+    lr: float = 6e-5
+    lr_scale: dict[str, float] = field(default_factory=dict)
+    warmup: float = 0.03
+    schedule: Literal["cosine", "constant"] = "cosine"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    train: tuple[str, ...] = ("*",)
+    freeze: tuple[str, ...] = ()
+    lora: LoraConfig | None = None
+    checkpointing: bool = False
+    patience: int = 0
+    cache: bool = False
+    variants: int = 0
+    described: bool = False
+    questions: int = 1
+    seed_weight: float = 0.0
+    criterion: CriterionConfig = field(default_factory=CriterionConfig)
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch_size, self.questions, self.accumulate) < 1:
+            raise ConfigError(f"Stage {self.name!r}: steps, batch_size, questions and accumulate must be 1 or more.")
+        counts = [*self.tasks.values(), self.conversations]
+        if min(counts) < 0 or not any(counts):
+            raise ConfigError(
+                f"Stage {self.name!r}: tasks needs at least one task with a count of 1 or more, or set conversations."
+            )
+        if self.cache and not self.variants:
+            raise ConfigError(f"Stage {self.name!r}: with cache, set variants to 1 or more, or the cache has no end.")
+        if self.described and self.tasks.get(Task.INTERACTIVE, 0):
+            raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
+        if not self.train:
+            raise ConfigError(f"Stage {self.name!r}: train is empty; name what is trained, for example ['*'].")
+
+    @property
+    def micro_batches(self) -> tuple[Lesson, ...]:
+        """What each micro batch of a step is about; with `one_task`, what the steps are about in turn."""
+        tasks: tuple[Lesson, ...] = tuple(task for task, count in self.tasks.items() for _ in range(count))
+        return tasks + (CONVERSATION,) * self.conversations
+
+    @property
+    def per_step(self) -> int:
+        """Micro batches per step."""
+        return self.accumulate * (1 if self.one_task else len(self.micro_batches))
+
+    def lesson(self, position: int) -> Lesson:
+        """What micro batch `position`, counted from the start of the stage, is about."""
+        lessons = self.micro_batches
+        if self.one_task:
+            position //= self.per_step
+        return lessons[position % len(lessons)]

@@ -1,0 +1,52 @@
+"""A stage that no longer gains ends, and its best weights are kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from psalm.checkpoint import load_model
+from psalm.errors import ConfigError
+from psalm.training import TrainConfig, train
+from psalm.training.validation import Validator
+
+
+def run(settings: dict[str, Any], name: str, **changes: Any) -> Any:
+    return train(TrainConfig.from_dict(settings | {"output": settings["output"] + name}), progress=False, **changes)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder / "model", device="cpu").model.state_dict()
+
+
+@pytest.mark.parametrize(("scores", "best"), [([0.1, 0.5, 0.4, 0.3, 0.9], 1), ([0.6, 0.5, 0.4], 0)])
+def test_the_best_weights_are_kept(settings: Any, monkeypatch: Any, scores: list[float], best: int) -> None:
+    plain = {"steps": 6, "schedule": "constant", "warmup": 0, "tasks": {"instance": 1}}
+    settings["stages"][0].update(plain)
+    expected = run(settings, "-plain", stop_after=max(best, 1)).folder
+    kept = torch.load(expected / "state.pt", weights_only=True)["model"]
+
+    looks = iter(scores)
+    monkeypatch.setattr(Validator, "__call__", lambda *_: {"iou": next(looks)})
+    settings["stages"][0]["patience"] = 2
+    settings["validation"] = {"data": settings["data"], "every": 1, "samples": 1}
+    assert not run(settings, "-patient", stop_after=1).finished  # the best so far outlives an interruption
+    result = run(settings, "-patient")
+    made = weights(result.folder)
+    assert result.figures == {"iou": max(scores[:4])}
+    trained = json.loads((result.folder / "summary.json").read_text())["last"]["step"]
+    assert trained == best + 2
+    assert all(torch.equal(made[name], kept[name]) for name in made) is (best > 0)
+
+
+def test_patience_needs_something_to_judge_by(settings: Any) -> None:
+    settings["stages"][0]["patience"] = 2
+    with pytest.raises(ConfigError, match=r"validation\.data"):
+        TrainConfig.from_dict(settings)
+    settings["validation"] = {"data": settings["data"]}
+    with pytest.raises(ConfigError, match="ema"):
+        TrainConfig.from_dict(settings | {"ema": 0.9})

@@ -1,0 +1,79 @@
+"""Two processes give the same gradients as one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from psalm.errors import ConfigError
+from psalm.training.config import StageConfig
+from psalm.training.sharing import check_shares
+
+# Trains as a user's command does, and keeps the gradients of each step.
+SCRIPT = """
+import json, sys
+import torch
+from psalm.training import TrainConfig, train
+from psalm.training.stage_loop import StageLoop
+
+step, kept = StageLoop.step, []
+
+def watched(self, number, batches):
+    done = step(self, number, batches)
+    kept.append({name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None})
+    kept[-1] |= {name: value.clone() for name, value in self.model.named_buffers() if "running" in name}
+    self.process = self.accelerator.process_index
+    watched.process = self.process
+    return done
+
+StageLoop.step = watched
+train(TrainConfig.from_dict(json.load(open(sys.argv[1]))), progress=False)
+torch.save(kept[0], f"{sys.argv[2]}-{watched.process}.pt")
+"""
+
+
+def gradients(settings: dict[str, Any], folder: Path, processes: int) -> list[dict[str, torch.Tensor]]:
+    script, config, out = folder / "script.py", folder / f"{processes}.json", folder / f"gradients{processes}"
+    script.write_text(SCRIPT)
+    config.write_text(json.dumps(settings | {"output": str(folder / f"run{processes}")}))
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "ACCELERATE_USE_CPU": "true",
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    done = subprocess.run(
+        [sys.executable, *launch, str(script), str(config), str(out)],
+        capture_output=True, text=True, timeout=900, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(f"{out}-{number}.pt", weights_only=True) for number in range(processes)]
+
+
+def test_two_processes_give_the_gradients_of_one(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["stages"][0].update(steps=2, accumulate=2, tasks={"instance": 1, "interactive": 1}, clip=0.0)
+    (one,), (first, second) = gradients(settings, tmp_path, 1), gradients(settings, tmp_path, 2)
+    assert set(one) == set(first) == set(second)
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+        if "running" not in name:
+            torch.testing.assert_close(value, one[name], atol=1e-4, rtol=1e-3, msg=name)
+    assert any(value.abs().max() > 1e-2 for name, value in one.items() if "running" not in name)
+    logged = [(tmp_path / f"run{processes}/log.jsonl").read_text().splitlines() for processes in (1, 2)]
+    losses = [json.loads(each[0])["loss"] for each in logged]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_micro_batches_that_cannot_be_shared_are_refused() -> None:
+    class Three:
+        num_processes = 3
+
+    with pytest.raises(ConfigError, match="accumulate"):
+        check_shares(Three(), StageConfig("x", 1, accumulate=4, one_task=True))  # type: ignore[arg-type]
