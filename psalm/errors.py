@@ -33,6 +33,10 @@ class StoreError(PSALMError):
     """An annotation store cannot be opened, or does not hold what was asked for."""
 
 
+class ModelError(PSALMError):
+    """The model failed on one image after the other: the fault is not the images'."""
+
+
 class WorkerError(PSALMError):
     """A worker process or a cluster cannot do its work."""
 

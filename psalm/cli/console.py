@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -68,9 +69,12 @@ def progress_bar(title: str, unit: str = "") -> Iterator[Callable[[int, int, str
     with Progress(*columns, console=console, speed_estimate_period=120) as progress:
         task = progress.add_task(title, total=None, item="", rate="")
 
+        start = time.perf_counter()
+
         def show(done: int, total: int, item: str) -> None:
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            rate = f"{speed:.2f} {unit}" if unit and speed else ""
+            # What is done within a moment are files that failed at once: their rate says nothing.
+            rate = f"{speed:.2f} {unit}" if unit and speed and time.perf_counter() - start > 1 else ""
             progress.update(task, completed=done, total=total, item=item, rate=rate)
 
         yield show

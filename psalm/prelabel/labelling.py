@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from psalm.annotations import Annotations
 from psalm.coco.rle import encode_mask
-from psalm.errors import ConditionError, PSALMError
+from psalm.errors import ConditionError, ModelError, PSALMError
 from psalm.images.files import ImageFile, open_file
 from psalm.prelabel.asking import Asker
 from psalm.prelabel.records import Found, Item, ModelFacts, Outcome
@@ -102,6 +102,8 @@ class Labeller:
         ------
         ConditionError
             When the model cannot be asked this of any image.
+        ModelError
+            When the model failed on several images in a row.
         """
         good = [ready for ready in batch if ready.image is not None]
         done = {id(ready): outcome for ready, outcome in zip(good, self._ask(good), strict=True)} if good else {}
@@ -130,7 +132,11 @@ class Labeller:
             raise error
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _BROKEN:
-            raise error
+            raise ModelError(
+                f"The model failed on {_BROKEN} images one after the other, last on {item.name} "
+                f"({type(error).__name__}: {error}): check the device and the weights (psalm info), then run the same "
+                "command again; what was labelled is kept."
+            ) from error
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             return Outcome(item, error=f"{item.name} {_NO_MEMORY}")
         return Outcome(item, error=f"The model failed on {item.name} ({type(error).__name__}: {error}).")

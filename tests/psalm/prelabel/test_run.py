@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from psalm.conditions import CategoryCondition, SentenceCondition, VisualPriorCondition
-from psalm.errors import ConditionError, ImageError, OutputError, StoreError
+from psalm.errors import ConditionError, ImageError, ModelError, OutputError, StoreError
 from psalm.prelabel import find_images, prelabel
 from psalm.prelabel.dataset import read_runs
 from psalm.store import AnnotationStore, ImageState, NewObject, Provenance
@@ -203,7 +203,7 @@ def test_a_model_that_fails_on_everything_ends_the_run(tmp_path, predictor):
     for i in range(8):
         (tmp_path / "images").mkdir(exist_ok=True)
         Image.fromarray(np.full((9, 9), DEFECT, dtype=np.uint8)).save(tmp_path / "images" / f"{i}.png")
-    with pytest.raises(RuntimeError, match="shapes do not fit"):
+    with pytest.raises(ModelError, match=r"5 images one after the other.*shapes do not fit"):
         prelabel(tmp_path / "images", tmp_path / "out", [CELLS], predictor)
 
 
