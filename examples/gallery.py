@@ -46,20 +46,20 @@ class Panel:
 PANELS = (
     Panel("coins", classes=("coin",)),
     Panel("coins", sentence="the biggest coin"),
-    Panel("coins", sentence="the leftmost coin"),
-    Panel("chelsea", classes=("cat",)),
-    Panel("coffee", click=(270, 420)),
+    Panel("coins", sentence="the smallest coin"),
+    Panel("hubble_deep_field", classes=("particle",)),
+    Panel("chelsea", click=(60, 120)),
+    Panel("chelsea", click=(110, 172)),
     Panel("coffee", click=(180, 300)),
+    Panel("motorcycle_left", box=(240, 490, 450, 680)),
     Panel("astronaut", click=(400, 400)),
+    Panel("astronaut", click=(60, 220)),
     Panel("astronaut", click=(60, 395)),
     Panel("rocket", click=(300, 322)),
-    Panel("motorcycle_left", click=(330, 175)),
-    Panel("motorcycle_left", box=(60, 70, 480, 690)),
     Panel("camera", click=(300, 150)),
     Panel("horse", click=(150, 200)),
     Panel("cell", click=(374, 427)),
-    Panel("hubble_deep_field", click=(430, 455)),
-    Panel("retina", click=(690, 1170)),
+    Panel("microaneurysms", click=(50, 50)),
 )
 
 

@@ -24,5 +24,7 @@ def write_coco(path: str, layers: list[tuple[Any, dict[str, Any], str]]) -> list
     """
     from napari_psalm.core.coco_files import write_labels
 
-    write_labels(path, [(data, attributes) for data, attributes, _ in layers], overwrite=True)
+    # What waits in the preview was not accepted, unless it is all that is to be saved.
+    accepted = [layer for layer in layers if not layer[1].get("metadata", {}).get("psalm", {}).get("preview")]
+    write_labels(path, [(data, attributes) for data, attributes, _ in accepted or layers], overwrite=True)
     return [path]

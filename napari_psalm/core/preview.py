@@ -12,14 +12,12 @@ from napari_psalm.core.deciding import Found, decide, to_labels
 from napari_psalm.core.limits import ClassLimits
 from napari_psalm.core.object_colours import object_colormap
 from napari_psalm.core.object_facts import FoundObject
+from napari_psalm.core.preview_layer import PreviewLayer
 from napari_psalm.core.provenance import facts_of
 from napari_psalm.core.questions import Question
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
     from napari.layers import Labels
-
-NAME = "preview"
 
 
 class Preview:
@@ -27,34 +25,23 @@ class Preview:
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
-        The viewer.
+    shown_in : PreviewLayer
+        The layer of the window.
     question : Question
         What was asked.
     answer : Answer
         What came of it.
     """
 
-    def __init__(self, viewer: ViewerModel, question: Question, answer: Answer) -> None:
-        from napari.layers import Labels
-
-        self._viewer = viewer
+    def __init__(self, shown_in: PreviewLayer, question: Question, answer: Answer) -> None:
+        self._shown_in = shown_in
         self.question, self.answer = question, answer
         self.found: list[Found] = answer.found
         self.limits: ClassLimits = answer.limits
         self.labels: NDArray[np.uint32] = answer.labels
-        seen = question.seen
-        self.layer: Labels = Labels(
-            np.zeros(seen.window_shape, dtype=np.uint32), name=NAME, opacity=0.75, **seen.window_placement()
-        )
-        self.layer.metadata["psalm"] = {"preview": True}
+        self.layer: Labels = shown_in.take(question)
         self._draw()
-        self.layer.editable = False
-        active = viewer.layers.selection.active
-        below = [seen.layer, question.request.result]
-        at = max((viewer.layers.index(layer) for layer in below if layer in viewer.layers), default=-1)
-        viewer.layers.insert(at + 1, self.layer)
-        viewer.layers.selection.active = active
+        shown_in.show(self.layer, question)
 
     @property
     def objects(self) -> list[FoundObject]:
@@ -70,9 +57,8 @@ class Preview:
         self.layer.refresh(extent=False)
 
     def remove(self) -> None:
-        """Take the layer away."""
-        if self.layer in self._viewer.layers:
-            self._viewer.layers.remove(self.layer)
+        """Hide the layer."""
+        self._shown_in.hide()
 
     def _draw(self) -> None:
         import pandas as pd

@@ -167,7 +167,9 @@ def _style(layer: Any) -> None:
     colours = np.array([_EXCLUDED if no else _colour(n) for n, no in zip(numbers.tolist(), excluded, strict=True)])
     if hasattr(layer, "symbol"):
         layer.face_color = colours
-        layer.symbol = ["cross" if no else "disc" for no in excluded]
+        symbols = ["cross" if no else "disc" for no in excluded]
+        if [symbol.value for symbol in layer.symbol] != symbols:  # napari draws all points again
+            layer.symbol = symbols
     else:
         layer.edge_color = colours
 

@@ -19,6 +19,7 @@ from napari_psalm.core.image_planes import visible_plane
 from napari_psalm.core.limits import ClassLimits
 from napari_psalm.core.predictors import Predictor, load_predictor
 from napari_psalm.core.preview import Preview
+from napari_psalm.core.preview_layer import PreviewLayer
 from napari_psalm.core.prompt_layers import read_prompts
 from napari_psalm.core.prompt_marks import PromptMarks
 from napari_psalm.core.questions import Question, Request, ask
@@ -67,6 +68,7 @@ class AnnotationSession:
         self._accept_next = False
         self._answerer = Answerer(load)
         self._results = Results(viewer)
+        self._preview_layer = PreviewLayer(viewer)
 
     @property
     def predictor(self) -> Predictor | None:
@@ -196,6 +198,7 @@ class AnnotationSession:
         self.runner.close()
         with suppress(RuntimeError):  # the window may be gone, and with it what listens to the layers
             self._drop_preview()
+            self._preview_layer.remove()
         self.marks.unfollow()
         self._results.close()
 
@@ -217,6 +220,7 @@ class AnnotationSession:
         """Let go of a layer that was removed; a preview goes with its image."""
         if self.preview is not None and layer in (self.preview.layer, self.preview.question.plane.layer):
             self._drop_preview()
+        self._preview_layer.forget(layer)
         self._results.forget(layer)
 
     def export(
@@ -246,8 +250,7 @@ class AnnotationSession:
         if not question.request.preview:
             self._write(question, answer)
             return
-        self._drop_preview()
-        self.preview = Preview(self.viewer, question, answer)
+        self.preview = Preview(self._preview_layer, question, answer)
         self.previewed.emit(self.preview)
         level: Level = "problem" if answer.warning or not answer.found else "info"
         words = (_preview_summary(self.preview), answer.note, answer.warning)

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.plane_frames import PlaneFrames
-from napari_psalm.core.preview import NAME
+from napari_psalm.core.preview_layer import NAME
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -95,6 +96,15 @@ class FakePredictor:
             if len(hits):
                 logits[np.bincount(hits).argmax() - 1, i] = 20
         return logits
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _modules_are_no_garbage() -> Iterator[None]:
+    """napari's fixture collects garbage after each window, which need not look at every loaded module again."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
