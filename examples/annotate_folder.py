@@ -72,7 +72,8 @@ class Play:
         end = time.monotonic() + 1
         self.wait(lambda: time.monotonic() > end)
         self.pictures.mkdir(parents=True, exist_ok=True)
-        self.viewer.screenshot(str(self.pictures / f"{name}.png"), canvas_only=False, flash=False)
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        Image.fromarray(pixels).convert("RGB").quantize(192).save(self.pictures / f"{name}.png", optimize=True)
         print(f"{name}.png: {self.annotator.run.status.text()}")
 
 

@@ -69,7 +69,8 @@ class Hour:
     def picture(self, name: str) -> None:
         """Save the window."""
         self.pause(0.5)
-        self.viewer.screenshot(str(self.pictures / f"{name}.png"), canvas_only=False, flash=False)
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        Image.fromarray(pixels).convert("RGB").quantize(192).save(self.pictures / f"{name}.png", optimize=True)
         print(f"{name}: {self.annotator.run.status.text()}")
 
     def at(self, row: float, column: float) -> QPoint:

@@ -143,7 +143,7 @@ class DatasetPanel(QWidget):
         done, total = queue.progress
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(done)
-        self.words.setText(queue.words if on else "Work through a folder of images: each change is kept at once.")
+        self.words.setText(queue.words if on else "Label a folder, image by image.")
         at = queue.row_of(workspace.image)
         if at is not None and self.images.currentIndex().row() != at:
             self.images.setCurrentIndex(self.model.index(at))
