@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,21 +69,23 @@ class DeformableAttention(nn.Module):
         """
         batch, count, dim = query.shape
         weights = self.attention_weights(query).view(batch, count, self.heads, -1).float().softmax(-1)
+        bag = self.levels * self.points
         table, layout = _bordered_rows(self.value_proj(value).float(), sizes, self.heads)
-        places, shares = self._corners(query, reference_points, weights.flatten(2), layout)
-        first = torch.arange(batch, device=query.device, dtype=torch.int32) * (len(table) // batch)
-        places = places + first.view(-1, 1, 1, 1)
-        # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples.
-        bags = places.flatten(0, 2), shares.flatten(0, 2)
-        output = F.embedding_bag(bags[0], table, per_sample_weights=bags[1], mode="sum")
+        # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples; to join the
+        # corners of the points first would take longer than to gather them one after the other.
+        output = value.new_zeros(batch * count * self.heads, dim // self.heads, dtype=torch.float32)
+        for rows, shares in self._corners(query, reference_points, weights.flatten(2), layout, len(table) // batch):
+            corner = F.embedding_bag(rows.view(-1, bag), table, per_sample_weights=shares.view(-1, bag), mode="sum")
+            output = output.add_(corner)
         return self.output_proj(output.view(batch, count, dim).to(query.dtype))
 
     def _corners(
-        self, query: Tensor, reference_points: Tensor, weights: Tensor, layout: Sequence[_Level]
-    ) -> tuple[Tensor, Tensor]:
-        """Rows of the table around each point, and what each adds: two (B, N, heads, levels * points * 4) tensors.
+        self, query: Tensor, reference_points: Tensor, weights: Tensor, layout: Sequence[_Level], image_rows: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each corner of the pixels around the points: its row of the table and what it adds.
 
-        Coordinates are in pixels of each level and float32: half precision cannot tell neighbours on a large map apart.
+        Both are (B, N, heads * levels * points) tensors; the table has `image_rows` rows for each image. Coordinates
+        are in pixels of each level and float32: half precision cannot tell neighbours on a large map apart.
         """
         device = query.device
         head = torch.arange(self.heads, device=device, dtype=torch.int32)
@@ -96,7 +98,8 @@ class DeformableAttention(nn.Module):
         columns, rows = (per_point([level.size[axis] for level in layout]).float() for axis in (1, 0))
         start = per_point([level.start for level in layout]) + head.repeat_interleave(len(weights[0, 0]) // self.heads)
         stride = per_point([level.stride for level in layout])
-        places, parts = start, []
+        first = torch.arange(len(query), device=device, dtype=torch.int32) * image_rows
+        places, parts = start + first.view(-1, 1, 1), []
         steps = torch.full_like(stride, self.heads), stride
         for axis, (length, step) in enumerate(zip((columns, rows), steps, strict=True)):
             offset = F.linear(query, self.sampling_offsets.weight[axis::2], self.sampling_offsets.bias[axis::2])
@@ -108,11 +111,11 @@ class DeformableAttention(nn.Module):
             parts.append(at - low)
         right, down = parts
         below, above = down * weights, (1 - down) * weights
-        grid = (self.heads, -1)
-        corners = [places, places + self.heads, places + stride, places + stride + self.heads]
-        shares = [above * (1 - right), above * right, below * (1 - right), below * right]
-        joined = [torch.cat([part.unflatten(2, grid) for part in each], dim=3) for each in (corners, shares)]
-        return joined[0], joined[1]
+        left = 1 - right
+        yield places, above * left
+        yield places + self.heads, above * right
+        yield places + stride, below * left
+        yield places + (stride + self.heads), below * right
 
 
 @dataclass(frozen=True)

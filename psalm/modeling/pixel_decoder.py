@@ -30,7 +30,7 @@ class PixelDecoderLayer(nn.Module):
         """Refine tokens (B, N, dim) with position (N, dim) at reference_points (N, 2)."""
         attended = self.self_attn(tokens + position, reference_points, tokens, sizes)
         tokens = self.norm1(tokens + attended)
-        return self.norm2(tokens + self.linear2(self.linear1(tokens).relu()))
+        return self.norm2(tokens + self.linear2(self.linear1(tokens).relu_()))
 
 
 class PixelDecoder(nn.Module):
