@@ -50,7 +50,7 @@ train(config, progress=False)
 
 def settings_of(settings: dict[str, Any], output: Path, **stage: Any) -> dict[str, Any]:
     first = settings["stages"][0] | {"steps": 2, "one_task": True, "accumulate": 2} | stage
-    second = first | {"name": "language", "train": ["language_model", "*_projector"], "freeze": ["projector"]}
+    second = first | {"name": "language", "train": ["language_model", "*projector"]}
     return copy.deepcopy(settings) | {
         "output": str(output),
         "stages": [first, second | {"steps": 3, "checkpointing": True}],
@@ -75,7 +75,8 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_model(folder / "model", device="cpu").model.state_dict()
+    """What was learnt; running statistics are means of each process's own, so they differ a little."""
+    return dict(load_model(folder / "model", device="cpu").model.named_parameters())
 
 
 def test_a_divided_model_learns_what_a_whole_one_does(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -83,9 +84,9 @@ def test_a_divided_model_learns_what_a_whole_one_does(settings: dict[str, Any], 
     whole = train(TrainConfig.from_dict(settings_of(settings, tmp_path / "whole")), progress=False)
     one, other = lines(whole.folder), lines(tmp_path / "divided")
     assert [set(line) for line in one] == [set(line) for line in other]
-    for mine, theirs in zip(one, other, strict=True):
-        assert theirs.get("loss") == pytest.approx(mine.get("loss"), rel=2e-3)
-        assert theirs.get("gradient") == pytest.approx(mine.get("gradient"), rel=1e-2)
+    for name, close in (("loss", 2e-3), ("gradient", 1e-2)):
+        mine, theirs = ([line[name] for line in found if name in line] for found in (one, other))
+        assert len(mine) == 5 and theirs == pytest.approx(mine, rel=close)
     first, second = (weights(folder) for folder in (whole.folder, tmp_path / "divided"))
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, atol=2e-3, rtol=1e-2, msg=name)
