@@ -93,7 +93,7 @@ def divide(accelerator: Accelerator, whole: Whole, optimiser: Optimizer) -> Whol
 
 def model_state(whole: Whole) -> dict[str, Tensor]:
     """All weights of a divided model, in every process; all processes must ask."""
-    state = get_model_state_dict(whole, options=StateDictOptions(full_state_dict=True))
+    state: dict[str, Any] = get_model_state_dict(whole, options=StateDictOptions(full_state_dict=True))
     return {name.removeprefix(_PREFIX): value.cpu() for name, value in state.items()}
 
 
