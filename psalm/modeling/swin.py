@@ -42,7 +42,7 @@ class WindowBlock(SwinTransformerBlock):
         plan = _window_plan(height, width, self.window_size[0], self.shift_size[0], x.device)
         tokens = attention.qkv(x).flatten(1, 2).index_select(1, plan.order)
         if len(plan.padding):
-            tokens[:, plan.padding] = attention.qkv.bias  # what the layer makes of a zero
+            tokens[:, plan.padding] = attention.qkv.bias.to(tokens.dtype)  # what the layer makes of a zero
         # (3, B, windows, heads, area, width of a head)
         qkv = tokens.view(batch, -1, area, 3, attention.num_heads, dim // attention.num_heads).permute(3, 0, 1, 4, 2, 5)
         bias = attention._get_rel_pos_bias()

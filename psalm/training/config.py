@@ -40,6 +40,8 @@ class ModelConfig:
         Fields of `PSALMConfig`, on top of those of `init` or of the defaults.
     tokenizer : str, optional
         A tokenizer file or folder; that of `init` when not given.
+    backbone : str, optional
+        A model name or folder of ours: gives its backbone alone.
     mask2former : str, optional
         A ``.pkl`` file of Mask2Former with a Swin backbone: gives backbone, pixel decoder and transformer decoder.
     phi : str, optional
@@ -53,6 +55,7 @@ class ModelConfig:
     init: str | None = None
     config: dict[str, Any] = field(default_factory=dict)
     tokenizer: str | None = None
+    backbone: str | None = None
     mask2former: str | None = None
     phi: str | None = None
     projector: str | None = None

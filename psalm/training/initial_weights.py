@@ -1,4 +1,4 @@
-"""Weights that training starts from: Mask2Former, Phi, and a projector of stage 1 (PSALM, section 4.1)."""
+"""Weights that training starts from: a backbone, Mask2Former, Phi, a projector of stage 1 (PSALM, section 4.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from psalm.checkpoint import read_weights
 from psalm.errors import ConfigError
+from psalm.model_folders import find_model
 from psalm.modeling.official_checkpoint import to_our_names
 from psalm.modeling.psalm import PSALM
 from psalm.restricted_pickle import read_array_pickle
@@ -25,6 +26,23 @@ _MASK2FORMER = (
     ("sem_seg_head.pixel_decoder.", "pixel_decoder."),
     ("sem_seg_head.predictor.", "predictor."),
 )
+
+
+def read_backbone(path: str, model: PSALM) -> dict[str, Tensor]:
+    """The backbone of another model of ours, in float32.
+
+    Raises
+    ------
+    ConfigError
+        When the weights have none.
+    CheckpointError
+        When the weights cannot be read.
+    """
+    state = read_weights(find_model(path), torch.float32)
+    backbone = {name: tensor for name, tensor in state.items() if name.startswith("backbone.")}
+    if not backbone:
+        raise ConfigError(f"{path} holds no backbone: correct model.backbone.")
+    return backbone
 
 
 def read_mask2former(path: str, model: PSALM) -> dict[str, Tensor]:

@@ -10,11 +10,22 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
 from psalm.errors import ConfigError
-from psalm.training.config import StageConfig
+from psalm.training.config import StageConfig, TrainConfig
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Device, precision and processes of a run, as the config and `accelerate launch` have them.
+
+    accelerate keeps the precision of a process's first run; an earlier one in another precision is forgotten.
+    """
+    if AcceleratorState._shared_state.get("_mixed_precision", config.precision) != config.precision:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
 
 
 def check_shares(accelerator: Accelerator, stage: StageConfig) -> None:

@@ -18,7 +18,7 @@ from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
 from psalm.training.config import CONVERSATION, DataConfig, Lesson, ModelConfig
-from psalm.training.initial_weights import read_mask2former, read_phi, read_projector
+from psalm.training.initial_weights import read_backbone, read_mask2former, read_phi, read_projector
 
 
 def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
@@ -47,6 +47,7 @@ def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
     if start and model is not start.model:
         load_partly(model, start.model.state_dict(), settings.init or "")
     for given, read in (
+        (settings.backbone, read_backbone),
         (settings.mask2former, read_mask2former),
         (settings.phi, read_phi),
         (settings.projector, read_projector),

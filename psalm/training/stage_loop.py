@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -20,6 +21,7 @@ from psalm.modeling.features import ImageFeatures
 from psalm.modeling.psalm import PSALM
 from psalm.modeling.two_way_generator import TwoWayGenerator
 from psalm.proposals import MaskProposals
+from psalm.training import dividing
 from psalm.training.collate import Batch
 from psalm.training.config import StageConfig
 from psalm.training.criterion import Criterion
@@ -66,6 +68,10 @@ class StageLoop:
         check_shares(accelerator, stage)
         prepare_model(model, stage)
         self.optimiser = make_optimiser(model, stage)
+        self.divided = dividing.is_divided(accelerator)
+        self.whole = dividing.Whole(model)
+        if self.divided:
+            self.whole = dividing.divide(accelerator, self.whole, self.optimiser)
         self.criterion = Criterion(stage.criterion)
         self.cache = FeatureCache(cache_folder, model) if stage.cache else None
         self._seen: dict[str, list[float]] = defaultdict(list)
@@ -78,14 +84,16 @@ class StageLoop:
         rate = set_rate(self.optimiser, self.stage, step)
         self.optimiser.zero_grad(set_to_none=True)
         process, processes = self.accelerator.process_index, self.accelerator.num_processes
+        share = (processes if self.divided else 1) / self.stage.per_step  # FSDP takes the mean over the processes
         for number, batch in enumerate(batches):
             # Random numbers belong to the micro batch, whichever process takes it.
             set_seed((self.seed + 31 * step + 7907 * (process + number * processes)) % 2**32)
-            self._backward(batch, 1 / self.stage.per_step)
-        add_gradients(self.accelerator, self.model)
+            self._backward(batch, share)
+        if not self.divided:  # FSDP has done so
+            add_gradients(self.accelerator, self.model)
         average_statistics(self.accelerator, self.model)
         parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        norm = self.accelerator.clip_grad_norm_(parameters, self.stage.clip or float("inf"))
+        norm = dividing.plain(self.accelerator.clip_grad_norm_(parameters, self.stage.clip or float("inf")))
         finite = bool(torch.isfinite(norm))
         if finite:
             self.optimiser.step()
@@ -105,6 +113,39 @@ class StageLoop:
             means.pop("skipped", None)
         return means
 
+    def model_state(self) -> dict[str, Tensor]:
+        """All weights; of a divided model all processes must ask."""
+        return dividing.model_state(self.whole) if self.divided else self.model.state_dict()
+
+    def optimiser_state(self) -> dict[str, Any]:
+        """All of the optimiser's state; of a divided model all processes must ask."""
+        return dividing.optimiser_state(self.whole, self.optimiser) if self.divided else self.optimiser.state_dict()
+
+    def load_optimiser(self, state: dict[str, Any]) -> None:
+        """Go on with the optimiser of a saved run.
+
+        Raises
+        ------
+        ConfigError
+            When the model was divided then and is not now, or the other way round.
+        """
+        if self.divided:
+            dividing.load_optimiser(self.whole, self.optimiser, state)
+        elif any(isinstance(name, str) for name in state["state"]):
+            raise ConfigError("The run was begun with FSDP: go on with it, or start afresh with --fresh.")
+        else:
+            self.optimiser.load_state_dict(state)
+
+    def release(self) -> PSALM:
+        """The model as it was handed in, with what it has learnt; the loop ends with it."""
+        if not self.divided:
+            return self.model
+        model, state = PSALM(self.model.config), self.model_state()
+        prepare_model(model, self.stage)  # the state may hold additions of low rank
+        model.load_state_dict(state)
+        self.accelerator.free_memory()
+        return model.to(self.accelerator.device)
+
     def _encode(self, batch: Batch) -> ImageFeatures:
         if batch.features:
             return batch.features
@@ -115,9 +156,9 @@ class StageLoop:
     def _backward(self, batch: Batch | TalkBatch, share: float) -> None:
         batch = batch.to(self.accelerator.device)
         if isinstance(batch, TalkBatch):
-            name, (total, terms) = str(batch.task), self._talk(batch)
+            name, (total, terms) = str(batch.task), self.whole(lambda _: self._talk(batch))
         else:
-            name, (total, terms) = batch.task.value, self._segment(batch)
+            name, (total, terms) = batch.task.value, self.whole(lambda _: self._segment(batch))
         if total.requires_grad:
             with self._attention():  # what is computed again on the way back must be computed in the same way
                 self.accelerator.backward(total * share)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from psalm.checkpoint import save_model
@@ -23,10 +22,11 @@ from psalm.files import write_text
 from psalm.training.collate import Collator
 from psalm.training.config import Lesson, StageConfig, TrainConfig
 from psalm.training.describing import Describer
+from psalm.training.dividing import check_dividing
 from psalm.training.lora import merge_lora
 from psalm.training.optimisation import WeightAverage
 from psalm.training.progress import LiveProgress, RunLog
-from psalm.training.sharing import any_process, from_first
+from psalm.training.sharing import any_process, from_first, make_accelerator
 from psalm.training.sources import build_model, open_mixtures
 from psalm.training.stage_loop import StageLoop, prepare_model
 from psalm.training.state import RunState
@@ -115,7 +115,8 @@ class Trainer:
         state = RunState.load(self.state_path) if resume and self.state_path.exists() else None
         if state:
             state.check(config)
-        self.accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
+        self.accelerator = make_accelerator(config)
+        check_dividing(self.accelerator, config)
         self.first = self.accelerator.is_main_process
         set_seed(config.seed)
         self.model, self.tokenizer = build_model(config.model)
@@ -153,6 +154,7 @@ class Trainer:
             self.state.best = None
             self._save()
         self._finish()
+        self.accelerator.wait_for_everyone()
         return self._result(finished=True)
 
     def _stage(self, stage: StageConfig, interrupted: threading.Event, most: int | None) -> tuple[int, bool]:
@@ -162,14 +164,22 @@ class Trainer:
         folder = Path(self.config.cache_dir or self.folder / "features")
         loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average)
         if self.state.optimiser:
-            loop.optimiser.load_state_dict(self.state.optimiser)
+            loop.load_optimiser(self.state.optimiser)
         batches = StageBatches(self._mixtures(stage, folder), self.collator, stage, seed, self.talk)
-        start, begun, skipped = self.state.step, time.monotonic(), 0
+        taken, ended = self._steps(loop, batches, interrupted, most)
+        if ended:
+            self.model = loop.release()
+        return taken, ended
+
+    def _steps(
+        self, loop: StageLoop, batches: StageBatches, interrupted: threading.Event, most: int | None
+    ) -> tuple[int, bool]:
+        stage, start, begun, skipped = loop.stage, self.state.step, time.monotonic(), 0
         self.live.stage(stage.name, stage.steps, start)
         if start >= stage.steps or self._patience_ended(stage):
             return 0, True
         if stage.patience and not start:
-            self._validate(stage)
+            self._validate(loop)
         share = self.accelerator.process_index, self.accelerator.num_processes
         for step, micro in enumerate(read_steps(batches, start, self.config.workers, share), start):
             skipped = 0 if loop.step(step, micro) else skipped + 1
@@ -180,11 +190,11 @@ class Trainer:
             stop = interrupted.is_set() or (most is not None and step + 1 - start >= most)
             self.state.seconds += time.monotonic() - begun
             begun = time.monotonic()
-            self._look(stage, loop, last)
+            self._look(loop, last)
             last = last or self._patience_ended(stage)
             stop = any_process(self.accelerator, stop) and not last
             if stop or self.state.step % self.config.save_every == 0:
-                self._save(loop.optimiser)
+                self._save(loop)
             if stop or last:
                 return self.state.step - start, last
         return stage.steps - start, True
@@ -199,9 +209,9 @@ class Trainer:
 
         return open_mixtures(self.config.data, stage.micro_batches, self.config.temper, change)
 
-    def _look(self, stage: StageConfig, loop: StageLoop, last: bool) -> None:
+    def _look(self, loop: StageLoop, last: bool) -> None:
         """Log and validate where it is due."""
-        step, place = self.state.step, {"stage": self.state.stage, "step": self.state.step}
+        stage, step, place = loop.stage, self.state.step, {"stage": self.state.stage, "step": self.state.step}
         self.live.step(step)
         if step % self.config.log_every == 0 or last:
             figures = loop.figures()
@@ -209,13 +219,14 @@ class Trainer:
             self._note(place | {"name": stage.name, "seconds": round(self.state.seconds, 1)} | figures)
         every = self.config.validation.every
         if self.validator and (last or (every and step % every == 0)):
-            self._validate(stage)
+            self._validate(loop)
 
-    def _validate(self, stage: StageConfig) -> None:
+    def _validate(self, loop: StageLoop) -> None:
         """Measure the weights, and keep them where the stage has patience and they are the best so far."""
-        if self.validator and self.first:
+        stage, validator = loop.stage, self.validator
+        if validator and (self.first or loop.divided):
             with self.average.applied() if self.average else nullcontext():
-                self.state.figures = self.validator(self.model, self.accelerator.autocast)
+                self.state.figures = loop.whole(lambda model: validator(model, self.accelerator.autocast))
         self.state.figures = figures = from_first(self.accelerator, self.state.figures)
         self.live.tell(f"{stage.name} {self.state.step} validation", figures)
         place = {"stage": self.state.stage, "step": self.state.step, "name": stage.name}
@@ -224,7 +235,7 @@ class Trainer:
             return
         score, best = sum(figures.values()) / max(len(figures), 1), self.state.best
         if best is None or score > best["score"]:
-            weights = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+            weights = {name: value.detach().cpu().clone() for name, value in loop.model_state().items()}
             self.state.best = {"score": score, "looks": 0, "model": weights, "figures": figures}
         else:
             best["looks"] += 1
@@ -237,14 +248,16 @@ class Trainer:
         if self.log:
             self.log.add(line)
 
-    def _save(self, optimiser: torch.optim.Optimizer | None = None) -> None:
-        if not self.first:
-            return
-        self.state.config = self.config.to_dict()
-        self.state.model = self.model.state_dict()
-        self.state.optimiser = optimiser.state_dict() if optimiser else None
-        self.state.average = self.average.state_dict() if self.average else None
-        self.state.save(self.state_path)
+    def _save(self, loop: StageLoop | None = None) -> None:
+        """Write the state, within a stage or between two; all processes wait until it is there."""
+        model = loop.model_state() if loop else self.model.state_dict()
+        optimiser = loop.optimiser_state() if loop else None
+        if self.first:
+            self.state.config = self.config.to_dict()
+            self.state.model, self.state.optimiser = model, optimiser
+            self.state.average = self.average.state_dict() if self.average else None
+            self.state.save(self.state_path)
+        self.accelerator.wait_for_everyone()
 
     def _finish(self) -> None:
         if not self.first or self.log is None:

@@ -16,7 +16,7 @@ from psalm.checkpoint import read_weights
 from psalm.config import PSALMConfig
 from psalm.errors import AnnotationError, ConfigError
 from psalm.modeling.psalm import PSALM
-from psalm.training.initial_weights import read_mask2former, read_phi, read_projector
+from psalm.training.initial_weights import read_backbone, read_mask2former, read_phi, read_projector
 from psalm.training.sources import load_partly
 
 
@@ -28,6 +28,18 @@ def model() -> PSALM:
 def write_pickle(path: Path, state: dict[str, Any]) -> str:
     path.write_bytes(pickle.dumps({"model": state, "__author__": "third_party", "matching_heuristics": True}))
     return str(path)
+
+
+def test_a_model_gives_its_backbone_alone(model: PSALM, tmp_path: Path) -> None:
+    other = PSALM(model.config)
+    save_file({name: tensor.half() for name, tensor in other.state_dict().items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{}")
+    read = read_backbone(str(tmp_path), model)
+    assert set(read) == {f"backbone.{name}" for name in other.backbone.state_dict()}
+    load_partly(model, read, "model")
+    save_file({"projector.linear.bias": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(ConfigError, match=r"model\.backbone"):
+        read_backbone(str(tmp_path), model)
 
 
 def test_mask2former_gives_backbone_and_decoders(model: PSALM, tmp_path: Path) -> None:

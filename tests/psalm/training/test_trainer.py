@@ -62,6 +62,19 @@ def test_the_loss_falls_by_half_on_two_samples(settings: Settings, monkeypatch: 
     assert curve[-1] < curve[0] / 2
 
 
+def test_half_precision_learns_as_full_precision_does(settings: Settings, tmp_path: Path) -> None:
+    settings["stages"][0]["steps"] = 6
+    full = run(settings)
+    half = settings | {"precision": "bf16", "output": str(tmp_path / "half")}
+    assert not run(half, stop_after=2).finished
+    folder = run(half).folder
+    one, other = losses(full.folder), losses(folder)
+    assert one != other and other == pytest.approx(one, rel=0.1)
+    assert {value.dtype for value in weights(folder).values() if value.is_floating_point()} == {torch.float32}
+    state = torch.load(folder / "state.pt", weights_only=True)["model"]
+    assert all(value.dtype == torch.float32 for value in state.values() if value.is_floating_point())
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(settings: Settings, tmp_path: Path) -> None:
     settings["ema"] = 0.9
     settings["stages"] = [
