@@ -254,8 +254,12 @@ def _refined(coarse: Sighting, parts: Sequence[Sighting], tiles: Sequence[Tile])
 def _joined_parts(
     sightings: Sequence[Sighting], pairs: Sequence[_Pair], tiles: Sequence[Tile], absorbed: set[int]
 ) -> list[Sighting]:
-    """Objects larger than the tiles, from parts that agree where their tiles overlap."""
+    """Objects larger than the tiles, from parts that agree where their tiles overlap.
+
+    A part that others should have seen too, and did not, is no object.
+    """
     parts = {i for i, one in enumerate(sightings) if one.cut and i not in absorbed}
+    windows = np.asarray([tile.window for tile in tiles])
     groups = _Groups([one.tile for one in sightings])
     for pair in pairs:
         if pair.first in parts and pair.second in parts and _agree(sightings, pair, tiles):
@@ -263,11 +267,19 @@ def _joined_parts(
     result = []
     for group in groups.members(sorted(parts)):
         members = [sightings[i] for i in group]
-        if any(intersection(one.cutout.box, tiles[one.tile].core) for one in members):
+        if not any(intersection(one.cutout.box, tiles[one.tile].core) for one in members):
+            continue
+        if len({one.tile for one in members}) > 1 or _lookers(members[0].cutout.box, windows) == 1:
             joined = _join(members, tiles)
             if joined is not None:
                 result.append(joined)
     return result
+
+
+def _lookers(box: Box, windows: NDArray[np.int64]) -> int:
+    """How many windows (N, 4) share pixels with a box."""
+    low, high = np.maximum(windows[:, :2], box[:2]), np.minimum(windows[:, 2:], box[2:])
+    return int(np.count_nonzero((low < high).all(axis=1)))
 
 
 def _agree(sightings: Sequence[Sighting], pair: _Pair, tiles: Sequence[Tile]) -> bool:
