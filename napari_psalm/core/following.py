@@ -202,9 +202,9 @@ class Following:
 
     def _work(self, job: Job, run: _Run, known: KnownFrame, least_trust: float | None) -> None:
         """In the worker thread: touches no layer."""
+        tracker = self._tracker(job, run)  # first of all, for it lets torch in with care
         from psalm.video import propagate
 
-        tracker = self._tracker(job, run)
         first, last = sorted((run.start, run.end))
         nobody: Any = None  # the tracker knows its model
         for frame in propagate(nobody, run.frames, [known], first=first, last=last, make_tracker=lambda: tracker):
