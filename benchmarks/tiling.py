@@ -4,6 +4,7 @@
     python benchmarks/tiling.py size --model psalm-tiny --megapixels 1 4 16
     python benchmarks/tiling.py count                       # nuclei found with and without tiles, generated fields
     python benchmarks/tiling.py video                       # J on generated clips, frames per second
+    python benchmarks/tiling.py real --pack data/trainpack  # J on every seventh frame of DAVIS 2016
 
 `size` reads an image that is made window by window, so it needs no disk and no memory of its own. Time should grow in
 proportion to the pixels, and memory by what the found objects take. Peak memory is that of numpy and Python; torch's is
@@ -14,13 +15,17 @@ reading, cutting and merging.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import tracemalloc
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from psalm.annotations import Annotations, Category
@@ -148,31 +153,64 @@ def right(found: CutoutAnnotations, truth: NDArray[np.int64]) -> int:
 
 
 def video(model: str, clips: int, length: int) -> None:
-    """J of generated clips, and frames per second beside the encoder's."""
+    """J of generated clips, and frames per second beside a class list's."""
     predictor = PSALMPredictor.from_pretrained(model)
-    print("clip  objects  J mean  J last  frames/s  encoded frames/s")
+    print("clip  objects  J mean  J last  frames/s  class list frames/s")
     for seed in range(clips):
         frames, labels = moving(seed, length)
-        known = KnownFrame.from_labels(0, labels[0])
-        scores: list[list[float]] = []
-        start = time.perf_counter()
-        for frame in propagate(predictor, open_frames(frames), [known]):
-            truth = labels[frame.index]
-            for one in () if frame.known else frame.objects:
-                mask = np.zeros(truth.shape, bool) if one.cutout is None else one.cutout.full(truth.shape)
-                union = (mask | (truth == one.id)).sum()
-                scores.append([frame.index, (mask & (truth == one.id)).sum() / union if union else 1.0])
-        rate = length / (time.perf_counter() - start)
+        scores, seconds = follow(predictor, frames, labels)
         start = time.perf_counter()
         for image in frames[:5]:
             predictor.predict_batch([image], NUCLEUS)
         bare = min(length, 5) / (time.perf_counter() - start)
-        figures = np.array(scores)
-        ends = figures[figures[:, 0] == length - 1, 1].mean()
         print(
-            f"{seed:4d} {len(known.masks):8d} {figures[:, 1].mean():7.2f} {ends:7.2f} {rate:9.2f} {bare:17.2f}",
+            f"{seed:4d} {len(np.unique(labels[0])) - 1:8d} {np.mean(scores):7.2f} {np.mean(scores[-1]):7.2f} "
+            f"{length / seconds:9.2f} {bare:20.2f}",
             flush=True,
         )
+
+
+def real(model: str, pack: Path, most: int) -> None:
+    """J of clips of DAVIS 2016 in a folder with images/ and COCO's annotations.json, one object each."""
+    from pycocotools import mask as coco_mask
+
+    predictor = PSALMPredictor.from_pretrained(model)
+    stored = json.loads((pack / "annotations.json").read_text(encoding="utf-8"))
+    codes = {one["image_id"]: one["segmentation"] for one in stored["annotations"]}
+    clips: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for image in sorted(stored["images"], key=lambda one: str(one["file_name"])):
+        if image["source"] == "davis2016" and image["id"] in codes:
+            clips[image["file_name"].rsplit("_", 1)[0]].append(image)
+    print("clip                        frames  J mean  J last  frames/s")
+    means = []
+    for name, images in clips.items():
+        frames = [np.asarray(Image.open(pack / "images" / one["file_name"]).convert("RGB")) for one in images[:most]]
+        labels = [coco_mask.decode(codes[one["id"]]).astype(np.int64) for one in images[:most]]
+        if len(frames) < 2:
+            continue
+        scores, seconds = follow(predictor, frames, labels)
+        means.append(np.mean(scores))
+        last = np.mean(scores[-1])
+        print(f"{name:28s}{len(frames):6d} {means[-1]:7.2f} {last:7.2f} {len(frames) / seconds:9.2f}", flush=True)
+    print(f"{'mean':28s}{'':6s} {np.mean(means):7.2f}")
+
+
+def follow(
+    predictor: PSALMPredictor, frames: Sequence[NDArray[np.uint8]], labels: Sequence[NDArray[np.int64]]
+) -> tuple[list[list[float]], float]:
+    """IoU of the objects of the first frame in each later one, and seconds."""
+    scores: list[list[float]] = []
+    start = time.perf_counter()
+    for frame in propagate(predictor, open_frames(list(frames)), [KnownFrame.from_labels(0, labels[0])]):
+        if frame.known:
+            continue
+        truth, here = labels[frame.index], []
+        for one in frame.objects:
+            mask = np.zeros(truth.shape, bool) if one.cutout is None else one.cutout.full(truth.shape)
+            union = (mask | (truth == one.id)).sum()
+            here.append((mask & (truth == one.id)).sum() / union if union else 1.0)
+        scores.append(here)
+    return scores, time.perf_counter() - start
 
 
 def moving(seed: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -201,19 +239,24 @@ def moving(seed: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["size", "count", "video"])
+    parser.add_argument("what", choices=["size", "count", "video", "real"])
     parser.add_argument("--model", help="for size, a model in place of the stand-in; psalm-tiny for the others")
     parser.add_argument("--megapixels", type=float, nargs="+", default=[1, 4, 16, 64, 144, 400])
-    parser.add_argument("--sides", type=int, nargs="+", default=[320, 640, 1280], help="of the fields, in pixels")
-    parser.add_argument("--number", type=int, default=3, help="of fields per side, or of clips")
-    parser.add_argument("--length", type=int, default=24, help="of a clip, in frames")
+    parser.add_argument("--sides", type=int, nargs="+", default=[320, 640], help="of the fields, in pixels")
+    parser.add_argument("--fields", type=int, default=1, help="per side")
+    parser.add_argument("--clips", type=int, default=3)
+    parser.add_argument("--length", type=int, default=12, help="of a clip, in frames; for real clips, at most")
+    parser.add_argument("--pack", type=Path, default=Path("data/trainpack"), help="folder with the real clips")
     options = parser.parse_args()
+    model = options.model or "psalm-tiny"
     if options.what == "size":
         size(options.megapixels, options.model)
     elif options.what == "count":
-        count(options.model or "psalm-tiny", options.sides, options.number)
+        count(model, options.sides, options.fields)
+    elif options.what == "video":
+        video(model, options.clips, options.length)
     else:
-        video(options.model or "psalm-tiny", options.number, options.length)
+        real(model, options.pack, options.length)
 
 
 if __name__ == "__main__":

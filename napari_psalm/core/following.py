@@ -14,7 +14,7 @@ from napari_psalm.core.history import unique
 from napari_psalm.core.image_planes import visible_plane
 from napari_psalm.core.plane_frames import PlaneFrames, choose_axis, set_slice
 from napari_psalm.core.runner import Job, Post, Runner
-from napari_psalm.core.track_preview import TrackPreview, write_track
+from napari_psalm.core.track_preview import TrackPreview, WrittenTrack, write_track
 from napari_psalm.core.trust import SliceTrust, Trusts
 from psalm.errors import AnnotationError, PSALMError
 
@@ -45,6 +45,8 @@ class _Run:
         By slice.
     at : int
         The slice that the slider was put on last.
+    trusts : Trusts, optional
+        What was known before.
     """
 
     layer: AnnotationLayer
@@ -55,6 +57,7 @@ class _Run:
     preview: TrackPreview
     found: dict[int, TrackedFrame] = field(default_factory=dict)
     at: int = -1
+    trusts: Trusts | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -86,6 +89,7 @@ class Following:
         self._runner = Runner(post)
         self._run: _Run | None = None
         self._memory: tuple[tuple[Any, ...], Tracker] | None = None
+        self._written: list[tuple[_Run, WrittenTrack]] = []
         self.trusts: Trusts | None = None
         self.stopped_at: int | None = None
         """The slice at which the brake held, until objects are followed again."""
@@ -132,6 +136,7 @@ class Following:
             self.status.emit(str(error), "problem")
             return
         self._run, self.stopped_at, self.forward = run, None, run.start < run.end
+        run.trusts = self.trusts
         self._note(run, {run.start: SliceTrust(1.0, known=True)})
         self.busy.emit(True)
         self._runner.submit(
@@ -159,6 +164,7 @@ class Following:
         """Another image is shown: nothing is known of its slices."""
         if self._run is None:
             self.trusts, self.stopped_at, self._memory = None, None, None
+            self._written.clear()
 
     def close(self) -> None:
         """Give up what runs, without writing it."""
@@ -196,9 +202,9 @@ class Following:
 
     def _work(self, job: Job, run: _Run, known: KnownFrame, least_trust: float | None) -> None:
         """In the worker thread: touches no layer."""
+        tracker = self._tracker(job, run)  # first of all, for it lets torch in with care
         from psalm.video import propagate
 
-        tracker = self._tracker(job, run)
         first, last = sorted((run.start, run.end))
         nobody: Any = None  # the tracker knows its model
         for frame in propagate(nobody, run.frames, [known], first=first, last=last, make_tracker=lambda: tracker):
@@ -240,7 +246,7 @@ class Following:
             self._memory = None
         try:
             if run.layer.layer in self._viewer.layers:
-                write_track(run.layer, run.frames, list(run.found.values()), run.ids)
+                self._write(run)
         except PSALMError as error:
             self.busy.emit(False)
             self.status.emit(str(error), "problem")
@@ -256,6 +262,23 @@ class Following:
             self.status.emit(f"{prefix}{what}. One undo takes them back.", "good")
         else:
             self.status.emit(f"{prefix}Nothing was followed.", "info")
+
+    def _write(self, run: _Run) -> None:
+        written = write_track(run.layer, run.frames, list(run.found.values()), run.ids)
+        if written is not None:
+            self._written.append((run, written))
+            run.layer.changed.connect(self._look_for_undo, unique=True)
+
+    def _look_for_undo(self, _ids: object) -> None:
+        """Slices that were taken back have no trust any more, and the slider goes to where they were followed from."""
+        if self._run is not None or not self._written or not self._written[-1][1].undone:
+            return
+        run, _ = self._written.pop()
+        self.trusts, self.stopped_at, self._memory = run.trusts, None, None
+        self.trusted.emit(self.trusts)
+        self.busy.emit(False)
+        self._go_to(run, run.start)
+        self.status.emit(f"Taken back; the objects are as they were on slice {run.start}.", "info")
 
     def _fail(self, error: Exception) -> None:
         self._memory = None

@@ -307,5 +307,6 @@ def _gives_way(shown: Question, new: Question) -> bool:
 def _preview_summary(preview: Preview) -> str:
     if preview.found:
         return f"{count(len(preview.found))} in the preview: accept or reject."
-    by_prompt = preview.question.request.task is Task.INTERACTIVE
-    return f"Nothing found: {'move the prompt' if by_prompt else 'try other words'} or lower the score."
+    request = preview.question.request
+    instead = "move the prompt" if request.task is Task.INTERACTIVE else "try other words"
+    return f"Nothing found: {instead if request.examples is None else 'try other examples'} or lower the score."

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
+from napari_psalm.core.object_colours import object_colour
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -43,7 +44,8 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     if picture is None:
         picture = np.full((*mask.shape, 3), 48, dtype=np.float32)
     name = layer.facts(label_id).category
-    colour = 255 * np.asarray(layer.categories.colour_of(name) if layer.categories else (0.75, 0.75, 0.75))
+    grey = (0.75, 0.75, 0.75)
+    colour = 255 * np.asarray(object_colour(label_id, name, layer.categories) if layer.categories else grey)
     edge = mask & ~_eroded(mask)
     picture[mask] = (1 - _TINT) * picture[mask] + _TINT * colour
     picture[edge] = colour

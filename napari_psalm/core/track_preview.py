@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
 from napari_psalm.core.plane_frames import PlaneFrames
@@ -16,6 +18,22 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
 
     from psalm.video import TrackedFrame
+
+_WATCHED = 1000  # pixels that tell whether a track was taken back
+
+
+@dataclass(frozen=True)
+class WrittenTrack:
+    """Some of the pixels that followed objects changed, and what was there before."""
+
+    layer: Labels
+    index: tuple[NDArray[np.int64], ...] = field(repr=False)
+    before: NDArray[Any] = field(repr=False)
+
+    @property
+    def undone(self) -> bool:
+        """Whether all is as it was before."""
+        return bool((self.layer.data[self.index] == self.before).all())
 
 
 class TrackPreview:
@@ -61,17 +79,23 @@ class TrackPreview:
             self._viewer.layers.remove(self.layer)
 
 
-def write_track(layer: AnnotationLayer, frames: PlaneFrames, found: Sequence[TrackedFrame], ids: Sequence[int]) -> None:
+def write_track(
+    layer: AnnotationLayer, frames: PlaneFrames, found: Sequence[TrackedFrame], ids: Sequence[int]
+) -> WrittenTrack | None:
     """Write followed objects as one step of the layer's undo history.
 
     An object keeps its id in every slice. What it had in a slice before makes way; other objects keep their pixels.
+
+    Returns
+    -------
+    WrittenTrack, or None when nothing has changed
 
     Raises
     ------
     AnnotationError
         When the objects are protected.
     """
-    indices, values = [], []
+    indices, before, after = [], [], []
     for frame in found:
         plane = frames.at(frame.index)
         old = np.asarray(plane.cut(layer.layer.data))
@@ -80,7 +104,12 @@ def write_track(layer: AnnotationLayer, frames: PlaneFrames, found: Sequence[Tra
         np.copyto(new, painted, where=(painted > 0) & (new == 0))
         changed = np.nonzero(old != new)
         indices.append(plane.indices(*changed))
-        values.append(new[changed])
-    if values:
-        index = tuple(np.concatenate(axis) for axis in zip(*indices, strict=True))
-        layer.extend(index, np.concatenate(values), ids)
+        before.append(old[changed])
+        after.append(new[changed])
+    if not sum(map(len, after)):
+        return None
+    index = tuple(np.concatenate(axis) for axis in zip(*indices, strict=True))
+    watched = np.linspace(0, len(index[0]) - 1, _WATCHED).astype(int)
+    written = WrittenTrack(layer.layer, tuple(axis[watched] for axis in index), np.concatenate(before)[watched])
+    layer.extend(index, np.concatenate(after), ids)
+    return written

@@ -11,6 +11,7 @@ from qtpy.QtGui import QImage, QKeyEvent, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
+from napari_psalm.core.object_colours import object_colour
 from napari_psalm.core.thumbnails import thumbnail
 from napari_psalm.widgets.parts import is_for_canvas, swatch
 
@@ -144,7 +145,7 @@ class ObjectTableModel(QAbstractTableModel):
         if layer is None:
             return None
         if column == CLASS and layer.categories is not None:
-            return self._swatch(layer.categories.colour_of(layer.facts(label_id).category))
+            return self._swatch(object_colour(label_id, layer.facts(label_id).category, layer.categories))
         if column != PICTURE:
             return None
         if label_id not in self._pictures:

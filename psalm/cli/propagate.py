@@ -77,7 +77,7 @@ def _follow(
     tracks, doubted = Tracks(frames, name), []
     total = (len(frames) - 1 if last is None else last) - first + 1
     with progress_bar("Following") as show:
-        for done, frame in enumerate(follow(predictor, frames, known, first=first, last=last)):
+        for done, frame in enumerate(follow(predictor, frames, known, first=first, last=last), 1):
             show(min(done, total), total, frames.names[frame.index])
             tracks.add(frame)
             if labels:

@@ -48,9 +48,12 @@ class _Search:
                 if cutout is not None
             ]
             parts = [] if coarse else self._quarters(tile, seen)
-            if coarse or parts:
-                least = 1.8 * self.halo if coarse else 1.8 * _halo(tile, parts[0])
-                seen = [_as_coarse(one) for one in seen if one.cutout.extent > least]
+            if coarse:
+                seen = [_as_coarse(one) for one in seen if one.cutout.extent > 1.8 * self.halo]
+            elif parts:
+                # Quarters may overlook what they magnify, so all that the tile answers for stays beside what they see.
+                least = 1.8 * _halo(tile, parts[0])
+                seen = [_as_coarse(one) for one in seen if one.cutout.extent > least or one.lies_in(tile.core)]
             self.quartered += bool(parts)
             self.sightings += seen
             more += parts

@@ -49,6 +49,11 @@ class Sighting:
     cut: bool = False
     coarse: bool = False
 
+    def lies_in(self, box: Box) -> bool:
+        """Whether the middle of the object lies in a box."""
+        row, column = self.cutout.centre
+        return box[0] <= row < box[2] and box[1] <= column < box[3]
+
 
 def is_cut(box: Box, window: Box, size: tuple[int, int], margin: int) -> bool:
     """Whether a box reaches, within `margin` pixels, an edge of the window that is no edge of the image."""
@@ -125,14 +130,16 @@ def _without_clumps(sightings: Sequence[Sighting]) -> list[Sighting]:
     coarse = [i for i, one in enumerate(sightings) if one.coarse]
     if not coarse:
         return list(sightings)
-    covered: dict[int, int] = defaultdict(int)
+    covered: dict[int, list[int]] = defaultdict(list)
     for i, j in touching_pairs([one.cutout.box for one in sightings]):
         for big, small in ((i, j), (j, i)):
-            a, b = sightings[big], sightings[small]
-            if a.coarse and not b.coarse and not b.cut and a.category == b.category:
-                shared = b.cutout.overlap(a.cutout) if 2 * b.cutout.area < a.cutout.area else 0
-                covered[big] += shared if 2 * shared > b.cutout.area else 0
-    clumps = {i for i in coarse if covered[i] > _CLUMP * sightings[i].cutout.area}
+            a, b = sightings[big].cutout, sightings[small].cutout
+            finer = sightings[big].coarse and not sightings[small].coarse and not sightings[small].cut
+            if finer and sightings[big].category == sightings[small].category and b.area < a.area:
+                shared = b.overlap(a)
+                if 2 * shared > b.area and shared < SAME_IOU * (a.area + b.area - shared):
+                    covered[big].append(shared)
+    clumps = {i for i in coarse if len(covered[i]) > 1 and sum(covered[i]) > _CLUMP * sightings[i].cutout.area}
     return [one for i, one in enumerate(sightings) if i not in clumps]
 
 
@@ -196,16 +203,11 @@ def _whole_objects(sightings: Sequence[Sighting], pairs: Sequence[_Pair], tiles:
         groups.join(pair.first, pair.second, once_per_tile=True)
     result = []
     for group in groups.members(i for i, one in enumerate(sightings) if not one.cut):
-        if len(group) == 1 and not _claims(sightings[group[0]], tiles):
+        first = sightings[group[0]]
+        if len(group) == 1 and not first.coarse and not first.lies_in(tiles[first.tile].core):
             continue
         result.append(max(group, key=lambda i: _preference(sightings[i], tiles)))
     return result
-
-
-def _claims(one: Sighting, tiles: Sequence[Tile]) -> bool:
-    row, column = one.cutout.centre
-    r0, c0, r1, c1 = tiles[one.tile].core
-    return one.coarse or (r0 <= row < r1 and c0 <= column < c1)
 
 
 def _preference(one: Sighting, tiles: Sequence[Tile]) -> tuple[bool, float]:
@@ -252,8 +254,12 @@ def _refined(coarse: Sighting, parts: Sequence[Sighting], tiles: Sequence[Tile])
 def _joined_parts(
     sightings: Sequence[Sighting], pairs: Sequence[_Pair], tiles: Sequence[Tile], absorbed: set[int]
 ) -> list[Sighting]:
-    """Objects larger than the tiles, from parts that agree where their tiles overlap."""
+    """Objects larger than the tiles, from parts that agree where their tiles overlap.
+
+    A part that others should have seen too, and did not, is no object.
+    """
     parts = {i for i, one in enumerate(sightings) if one.cut and i not in absorbed}
+    windows = np.asarray([tile.window for tile in tiles])
     groups = _Groups([one.tile for one in sightings])
     for pair in pairs:
         if pair.first in parts and pair.second in parts and _agree(sightings, pair, tiles):
@@ -261,11 +267,19 @@ def _joined_parts(
     result = []
     for group in groups.members(sorted(parts)):
         members = [sightings[i] for i in group]
-        if any(intersection(one.cutout.box, tiles[one.tile].core) for one in members):
+        if not any(intersection(one.cutout.box, tiles[one.tile].core) for one in members):
+            continue
+        if len({one.tile for one in members}) > 1 or _lookers(members[0].cutout.box, windows) == 1:
             joined = _join(members, tiles)
             if joined is not None:
                 result.append(joined)
     return result
+
+
+def _lookers(box: Box, windows: NDArray[np.int64]) -> int:
+    """How many windows (N, 4) share pixels with a box."""
+    low, high = np.maximum(windows[:, :2], box[:2]), np.minimum(windows[:, 2:], box[2:])
+    return int(np.count_nonzero((low < high).all(axis=1)))
 
 
 def _agree(sightings: Sequence[Sighting], pair: _Pair, tiles: Sequence[Tile]) -> bool:

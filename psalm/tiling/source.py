@@ -211,4 +211,4 @@ def _open_tiff_levels(path: Path) -> Sequence[Any]:
         return []
     zarr = _zarr(path)
     axes = series.axes.lower().replace("s", "c")
-    return [_Plane(zarr.open(level.aszarr(), mode="r"), axes) for level in series.levels]
+    return [_Plane(zarr.open(series.aszarr(level=i), mode="r"), axes) for i in range(len(series.levels))]

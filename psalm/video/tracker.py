@@ -29,6 +29,8 @@ class TrackLimits:
         Below this score an object is taken to be out of the picture.
     score : float
         Below this score an object is doubted.
+    fall : float
+        An object whose score is lower by more than this than when it was last trusted is doubted.
     area : float
         An object whose area changes by more than this factor between frames is doubted.
     overlap : float
@@ -39,6 +41,7 @@ class TrackLimits:
 
     absent: float = 0.35
     score: float = 0.5
+    fall: float = 0.3
     area: float = 2.0
     overlap: float = 0.0
     together: float = MOST_OVERLAP
@@ -61,6 +64,7 @@ class Tracker:
         self._limits = limits or TrackLimits()
         self._follower = follower or follower_for(predictor)
         self._last: dict[int, Cutout] = {}
+        self._scores: dict[int, float] = {}  # when an object was last trusted; those marked by hand say nothing
         self._absent: set[int] = set()
 
     @property
@@ -84,6 +88,7 @@ class Tracker:
         marked = {i: mask for i, mask in known.masks.items() if mask.any()}
         if marked:
             self._follower.remember(marked)
+        self._scores = {i: score for i, score in self._scores.items() if i not in marked}
         cutouts = {i: Cutout.from_mask(mask) for i, mask in known.masks.items()}
         self._last.update({i: cutout for i, cutout in cutouts.items() if cutout is not None})
         gone = {i: mask for i, mask in known.masks.items() if not mask.any() and i in self._last}
@@ -134,6 +139,8 @@ class Tracker:
         iou = shared / (cutout.area + last.area - shared)
         if score < limits.score:
             doubts.append(f"score {score:.2f}")
+        elif self._scores.get(i, 0.0) - score > limits.fall:
+            doubts.append(f"score fell from {self._scores[i]:.2f} to {score:.2f}")
         if change > limits.area:
             doubts.append(f"area changed {change:.1f} times")
         if iou < limits.overlap:
@@ -145,6 +152,7 @@ class Tracker:
         trusted = {one.id: seen[one.id].mask for one in objects if one.cutout is not None and not one.doubts}
         if trusted:
             self._follower.remember(trusted)
+        self._scores.update({one.id: one.score for one in objects if one.id in trusted})
         nothing: NDArray[np.bool_] = np.zeros((1, 1), dtype=bool)
         self._follower.locate({one.id: seen[one.id].mask if one.cutout is not None else nothing for one in objects})
         self._last.update({one.id: one.cutout for one in objects if one.cutout is not None})

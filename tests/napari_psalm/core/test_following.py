@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,21 @@ def follow(post: Any, stack: Any) -> Iterator[Follow]:
     yield made
     made.go.set()
     made.following.close()
+
+
+def test_torch_comes_with_the_model_and_not_before(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "psalm.video.propagation", raising=False)
+    early = []
+    make = follow.following._make_tracker
+
+    def check(job: Any) -> Tracker:
+        early.append("psalm.video.propagation" in sys.modules)
+        return make(job)
+
+    monkeypatch.setattr(follow.following, "_make_tracker", check)
+    follow.mark(0, 1)
+    follow.follow(2)
+    assert early == [False]
 
 
 def test_objects_are_followed_to_the_end_with_their_ids(follow: Follow) -> None:

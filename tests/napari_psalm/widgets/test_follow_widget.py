@@ -59,6 +59,20 @@ def test_the_button_follows_to_the_end_and_undo_takes_it_back(qtbot: Any, follow
     assert follow.annotator.objects.table.objects.ids == [1]
     _press(qtbot, follow, follow.undo)
     assert not labels.data[1:].any()
+    assert follow.viewer.dims.current_step[0] == 0
+    assert "Taken back" in follow.status.text()
+    assert follow.following.trusts is None
+
+
+def test_undoing_what_went_on_leaves_what_came_before(qtbot: Any, follow: Any) -> None:
+    follow.wrong[4] = np.pad(np.ones((8, 4), bool), ((50, 2), (4, 72)))
+    _press(qtbot, follow, follow.on)
+    _press(qtbot, follow, follow.on)
+    assert 5 in follow.following.trusts.slices
+    follow.annotator.result.layers.layer.undo()  # as napari's Ctrl+Z does
+    assert sorted(follow.following.trusts.slices) == [0, 1, 2, 3, 4]
+    assert follow.viewer.dims.current_step[0] == 4
+    assert follow.on.text() == "Follow on ▶"
 
 
 def test_the_range_limits_both_ways(qtbot: Any, follow: Any) -> None:

@@ -9,7 +9,7 @@ from psalm.conditions import CategoryCondition
 from psalm.tiling import TilePlan, predict_tiled
 from psalm.tiling.plan import grid
 
-from .conftest import Field, FieldPredictor, ellipses
+from .conftest import Field, FieldPredictor, _annotations, ellipses
 
 NUCLEUS = CategoryCondition(["nucleus"])
 
@@ -79,6 +79,30 @@ def test_an_object_on_a_seam_and_one_larger_than_a_tile_come_back_whole(compare)
         match = compare(field, predict_tiled(FieldPredictor(field), field.image, NUCLEUS, plan).objects)
         assert match.found == 3, plan
         assert match.ious.min() > 0.9, plan
+
+
+class Fading(FieldPredictor):
+    """Overlooks most objects in small tiles, and takes the ground at an edge of the first tile for an object."""
+
+    def _answer(self, image, condition):
+        found = super()._answer(image, condition)
+        if max(image.shape[:2]) < 170:
+            return found.select(np.arange(0, len(found), 3))
+        if len(self.asked) > 1:
+            return found
+        ground = np.zeros((1, *image.shape[:2]), dtype=bool)
+        ground[0, 60:, -80:] = True
+        masks = np.concatenate([found.masks, ground & ~found.masks.any(axis=0)])
+        ids = np.ones(len(masks), dtype=np.int64)
+        return _annotations(list(masks), np.full(len(ids), 0.9), ("nucleus",), ("nucleus",) * len(ids))
+
+
+def test_what_quarters_overlook_stays_and_what_one_tile_invents_does_not(compare):
+    field = ellipses((500, 500), 10, 160, seed=2)
+    plan = TilePlan(size=250, most_objects=20, overview=False)
+    match = compare(field, predict_tiled(Fading(field), field.image, NUCLEUS, plan).objects)
+    assert match.count_error <= 0.02
+    assert np.mean(match.ious > 0.9) > 0.98
 
 
 def test_the_number_of_pixels_or_of_objects_is_chosen_by_hand(crowd):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from psalm.conditions import CategoryCondition
 from psalm.errors import ImageError
@@ -103,6 +104,18 @@ def test_an_ome_zarr_folder_is_read_at_its_levels(version, ramp, tmp_path: Path)
     group.attrs.update(record if version == 2 else {"ome": record})
     source = ImageSource.of(tmp_path / "image.zarr")
     assert (source.size, source.num_levels) == ((300, 400), 2)
+    assert source.read((0, 0, 100, 80), shrink=2).shape == (50, 40, 3)
+
+
+def test_a_tiff_with_levels_is_read_at_its_levels(ramp, tmp_path: Path):
+    pytest.importorskip("zarr")
+    colours = np.stack([ramp] * 3, axis=-1)
+    with tifffile.TiffWriter(tmp_path / "slide.tif") as file:
+        file.write(colours, subifds=1, tile=(64, 64), photometric="rgb")
+        file.write(colours[::2, ::2], subfiletype=1, tile=(64, 64), photometric="rgb")
+    source = ImageSource.of(tmp_path / "slide.tif")
+    assert (source.size, source.num_levels) == ((300, 400), 2)
+    assert source.read((0, 0, 100, 80)).shape == (100, 80, 3)
     assert source.read((0, 0, 100, 80), shrink=2).shape == (50, 40, 3)
 
 

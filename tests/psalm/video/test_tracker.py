@@ -60,6 +60,19 @@ def test_a_low_score_and_a_jump_are_doubted(clip: Clip):
     assert "overlap with its last place" in jump.step(6, clip[6]).doubts[0]
 
 
+def test_a_score_that_falls_is_doubted_and_not_remembered(clip: Clip):
+    follower = GreyFollower(score=0.95)
+    follow = tracker(follower)
+    follow.start(clip[0], clip.known(0, 1))
+    assert not follow.step(1, clip[1]).doubts
+    follower._score = 0.6  # still above what is doubted by itself
+    assert follow.step(2, clip[2]).doubts == ("object 1: score fell from 0.95 to 0.60",)
+    assert follow.step(3, clip[3]).doubts, "what was doubted is not what the next frame is compared with"
+    assert follower.remembered == [(1,), (1,)]
+    follow.start(clip[4], clip.known(4, 1))  # corrected by hand: its score is its own again
+    assert not follow.step(5, clip[5]).doubts
+
+
 def test_below_the_limit_an_object_is_absent(clip: Clip):
     follow = tracker(GreyFollower(score=0.3))
     follow.start(clip[0], clip.known(0, 1))
