@@ -98,9 +98,9 @@ class ImagePlane:
     def read(self) -> NDArray[Any]:
         """The pixels, (height, width) or (height, width, colour); computes a lazy array."""
         if self.step == 1:
-            return np.asarray(self.cut(self.source))
+            return _computed(self.cut(self.source))
         fine = [slice(part.start * self.step, part.stop * self.step) for part in self.extent]
-        return block_means(np.asarray(replace(self, window=(fine[0], fine[1]), step=1).cut(self.source)), self.step)
+        return block_means(_computed(replace(self, window=(fine[0], fine[1]), step=1).cut(self.source)), self.step)
 
     def cut(self, array: Any) -> Any:
         """This plane of an array with the shape of `stack_shape`; a view where the array can give one."""
@@ -242,3 +242,10 @@ def _affine(source: Layer, target: Layer) -> tuple[NDArray[np.float64], NDArray[
     offset = convert(np.zeros(source.ndim))
     columns = [convert(unit) - offset for unit in np.eye(source.ndim)]
     return np.stack(columns, axis=1), offset
+
+
+def _computed(array: Any) -> NDArray[Any]:
+    """The pixels of a lazy array; not through napari's cache for dask, which breaks when two threads compute at once."""
+    if hasattr(array, "__dask_graph__"):
+        array = array.compute(scheduler="threads", callbacks=[])
+    return np.asarray(array)

@@ -126,3 +126,18 @@ def test_what_cannot_be_segmented_says_what_to_do(prepare: object, cure: str) ->
     viewer.add_image(np.zeros((90, 8, 8)))
     with pytest.raises(ImageError, match=cure):
         visible_plane(viewer, prepare(viewer, layer))
+
+
+def test_dask_is_read_past_the_cache_that_only_the_thread_of_the_window_may_use() -> None:
+    import dask.array
+    from dask.callbacks import Callback
+
+    data = np.arange(2 * 6 * 7).reshape(2, 6, 7)
+    layer = Image(dask.array.from_array(data, chunks=(1, 6, 7)))
+    plane = visible_plane(_show(layer), layer)
+    seen: list[object] = []
+    with Callback(posttask=lambda key, *_: seen.append(key)):
+        np.testing.assert_array_equal(plane.read(), data[0])
+        assert not seen
+        np.asarray(layer.data)
+        assert seen
