@@ -245,7 +245,7 @@ def _affine(source: Layer, target: Layer) -> tuple[NDArray[np.float64], NDArray[
 
 
 def _computed(array: Any) -> NDArray[Any]:
-    """The pixels of a lazy array; not through napari's cache for dask, which breaks when two threads compute at once."""
+    """The pixels of a lazy array; not through napari's cache for dask, which two threads at once would break."""
     if hasattr(array, "__dask_graph__"):
         array = array.compute(scheduler="threads", callbacks=[])
     return np.asarray(array)
