@@ -124,8 +124,10 @@ def _renamed(labelled: LabelledImage, rng: np.random.Generator) -> LabelledImage
     name, alias = options[rng.integers(len(options))]
     things = tuple(replace(thing, name=alias) if thing.name == name else thing for thing in labelled.things)
     incomplete = frozenset(alias if other == name else other for other in labelled.incomplete)
-    absent = tuple(other for other in labelled.absent if not _akin(alias, other))
-    return replace(labelled, things=things, incomplete=incomplete, absent=absent)
+    absent, rivals = (
+        tuple(other for other in names if not _akin(alias, other)) for names in (labelled.absent, labelled.rivals)
+    )
+    return replace(labelled, things=things, incomplete=incomplete, absent=absent, rivals=rivals)
 
 
 def _akin(alias: str, name: str) -> bool:
@@ -177,7 +179,9 @@ def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str
     by_name = [thing.name for thing in things]
     draw = rng.random()
     if draw < 0.5 or any(thing.colour is None for thing in things):
-        return by_name, list(labelled.absent)
+        # Names of the same collection are the hardest to tell apart, and too few among all to be met often.
+        close = bool(labelled.rivals) and rng.random() < 0.5
+        return by_name, list(labelled.rivals if close else labelled.absent)
     if draw < 0.85:
         called = [f"{thing.colour} {thing.name}" for thing in things]
         shapes = [*dict.fromkeys(by_name), *labelled.absent]

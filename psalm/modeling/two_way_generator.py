@@ -36,9 +36,11 @@ class TwoWayGenerator(nn.Module):
     config : PSALMConfig
     in_channels : tuple of int
         Channels of the backbone levels (strides 4, 8, 16, 16).
+    semantic_channels : int
+        Channels of the semantic backbone; 0 when there is none.
     """
 
-    def __init__(self, config: PSALMConfig, in_channels: tuple[int, ...]) -> None:
+    def __init__(self, config: PSALMConfig, in_channels: tuple[int, ...], semantic_channels: int = 0) -> None:
         super().__init__()
         dim = config.hidden_dim
         self.num_mask_tokens, self.num_seeds = config.num_mask_tokens, config.num_seeds
@@ -51,7 +53,9 @@ class TwoWayGenerator(nn.Module):
         self.seed_head = SeedHead(dim, in_channels[1])
         self.prior_encoder = PriorEncoder(dim, config.image_size)
         self.decoder = TwoWayDecoder(dim, config.num_heads, config.decoder_ffn)
-        self.description_size = 2 * dim + in_channels[0] + in_channels[1] + OUTLINE**2 + GEOMETRY
+        start = 2 * dim + in_channels[1] + in_channels[0]
+        self.semantic_columns = slice(start, start + semantic_channels)
+        self.description_size = self.semantic_columns.stop + OUTLINE**2 + GEOMETRY
         self.token = nn.Sequential(
             Standardise(self.description_size),
             nn.Linear(self.description_size, 2 * config.lm_hidden),
@@ -67,8 +71,14 @@ class TwoWayGenerator(nn.Module):
         # the words past the language model, too. A visual prior was heeded when the masks were drafted.
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
         # Regions begin with the decoder's own judgement.
-        for parameter in (*self.region_head.layers[-1].parameters(), *self.place.parameters()):
-            nn.init.zeros_(parameter)
+        zeros = [self.region_head.layers[-1], self.place]
+        # So does what the semantic backbone sees: it was trained to name things.
+        self.semantic = MLP(semantic_channels, dim, dim, 2) if semantic_channels else None
+        if self.semantic is not None:
+            zeros.append(self.semantic.layers[-1])
+        for layer in zeros:
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     @property
     def standardise(self) -> Standardise:
@@ -92,6 +102,8 @@ class TwoWayGenerator(nn.Module):
             state = {name: kept[name][:, :most] for name in ("masks", "quality")}
             description = kept["description"][:, :most]
             state["geometry"] = description[..., -GEOMETRY:]
+            if self.semantic is not None:
+                state["semantic"] = self.standardise(description)[..., self.semantic_columns]
             return Draft(self._embed(description), state=state, counts=tuple(counts.tolist()))
         return self._draft_regions(features, regions)
 
@@ -104,6 +116,8 @@ class TwoWayGenerator(nn.Module):
         looks = heads[conditions.kind](queries)
         if conditions.kind != "regions":
             looks = looks + self.place(waves(draft.state["geometry"].to(queries.dtype)))
+            if self.semantic is not None:
+                looks = looks + self.semantic(draft.state["semantic"].to(queries.dtype))
         logits = looks @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]
@@ -142,7 +156,8 @@ class TwoWayGenerator(nn.Module):
         return (loss * weight).sum() / weight.sum().clamp(min=1)
 
     def _maps(self, features: ImageFeatures) -> tuple[Tensor, ...]:
-        return features.generator["embedding"], features.pyramid[1], features.pyramid[0]
+        maps = features.generator["embedding"], features.pyramid[1], features.pyramid[0]
+        return (*maps, features.generator["semantic"]) if "semantic" in features.generator else maps
 
     def _embed(self, description: Tensor) -> Tensor:
         description = description.to(self.geometry.weight.dtype)
