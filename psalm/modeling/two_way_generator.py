@@ -25,6 +25,7 @@ from psalm.proposals import MaskProposals
 _KINDS = ("point", "scribble", "box", "mask")
 _DUPLICATE_IOU = 0.75
 _SEEDS_AT_ONCE = 4  # few enough for the processor's cache
+_FORGOTTEN = 0.2  # share of a description that training leaves out: few photographs show a name
 _NOT_MINE = -1e4  # logit of a proposal for a region that it was not drafted for
 
 
@@ -72,10 +73,12 @@ class TwoWayGenerator(nn.Module):
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
         # Regions begin with the decoder's own judgement.
         zeros = [self.region_head.layers[-1], self.place]
-        # So does what the semantic backbone sees: it was trained to name things.
-        self.semantic = MLP(semantic_channels, dim, dim, 2) if semantic_channels else None
-        if self.semantic is not None:
-            zeros.append(self.semantic.layers[-1])
+        # What the semantic backbone sees was trained to tell things apart, so it needs no language model to meet a name.
+        self.look = None
+        if semantic_channels:
+            head = MLP(self.description_size, dim, dim, 2)
+            self.look = nn.Sequential(nn.Dropout(_FORGOTTEN), head)
+            zeros.append(head.layers[-1])
         for layer in zeros:
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
@@ -102,8 +105,8 @@ class TwoWayGenerator(nn.Module):
             state = {name: kept[name][:, :most] for name in ("masks", "quality")}
             description = kept["description"][:, :most]
             state["geometry"] = description[..., -GEOMETRY:]
-            if self.semantic is not None:
-                state["semantic"] = self.standardise(description)[..., self.semantic_columns]
+            if self.look is not None:
+                state["description"] = description
             return Draft(self._embed(description), state=state, counts=tuple(counts.tolist()))
         return self._draft_regions(features, regions)
 
@@ -116,8 +119,8 @@ class TwoWayGenerator(nn.Module):
         looks = heads[conditions.kind](queries)
         if conditions.kind != "regions":
             looks = looks + self.place(waves(draft.state["geometry"].to(queries.dtype)))
-            if self.semantic is not None:
-                looks = looks + self.semantic(draft.state["semantic"].to(queries.dtype))
+        if conditions.kind == "categories" and self.look is not None:
+            looks = looks + self.look(self.standardise(draft.state["description"]).to(queries.dtype))
         logits = looks @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]

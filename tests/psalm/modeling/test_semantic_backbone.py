@@ -9,6 +9,7 @@ from psalm.modeling.features import ConditionEmbeddings
 from psalm.modeling.psalm import PSALM
 from psalm.modeling.semantic_backbone import SemanticBackbone
 from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.prompts import ConditionKind
 from tests.psalm.modeling.builders import two_way_config
 
 CONFIG = two_way_config(semantic_backbone="tf_efficientnet_lite0", semantic_size=64)
@@ -28,20 +29,22 @@ def test_the_classifier_sees_the_image_as_it_was_trained() -> None:
 
 
 @torch.no_grad()
-def test_what_it_sees_meets_the_names() -> None:
+def test_what_it_sees_meets_names_and_leaves_sentences_alone() -> None:
     torch.manual_seed(0)
     model = PSALM(CONFIG).eval()
     generator = model.mask_generator
-    assert isinstance(generator, TwoWayGenerator) and generator.semantic is not None
+    assert isinstance(generator, TwoWayGenerator) and generator.look is not None
     features = model.encode_image(torch.randn(1, 3, 96, 96))
     draft = generator.draft(features, None)
     assert features.generator["description"].shape[-1] == generator.description_size
-    torch.nn.init.normal_(generator.semantic.layers[-1].weight)
     queries, words = torch.randn(1, draft.tokens.shape[1], 32), torch.randn(1, 2, 32)
-    names = generator(features, draft, queries, ConditionEmbeddings(words, (2,), "categories"))[-1]
-    draft.state["semantic"] = draft.state["semantic"] + 1
-    changed = generator(features, draft, queries, ConditionEmbeddings(words, (2,), "categories"))[-1]
-    assert not torch.allclose(names.condition_logits, changed.condition_logits)
+    kinds: tuple[ConditionKind, ...] = ("categories", "sentence")
+    conditions = [ConditionEmbeddings(words, (2,), kind) for kind in kinds]
+    before = [generator(features, draft, queries, asked)[-1].condition_logits for asked in conditions]
+    for parameter in generator.look.parameters():
+        torch.nn.init.normal_(parameter)
+    after = [generator(features, draft, queries, asked)[-1].condition_logits for asked in conditions]
+    assert not torch.allclose(before[0], after[0]) and torch.equal(before[1], after[1])
 
 
 def test_only_a_generator_that_describes_its_masks_has_use_for_it() -> None:
