@@ -15,7 +15,8 @@ from psalm.data.sample import Sample
 from psalm.data.words import ALIASES, COLOURS, plural
 
 MAX_OBJECTS = 100
-MAX_NAMES = 16
+MAX_NAMES = 48
+MAX_SENTENCES = 16
 MAX_REGIONS = 8
 
 _TASKS = {
@@ -165,7 +166,7 @@ def _sentence_list(labelled: LabelledImage, rng: np.random.Generator) -> Questio
     for i in rng.permutation(len(found)):
         expression = found[i]
         wording = expression.wordings[rng.integers(len(expression.wordings))]
-        if expression.targets[0] not in chosen and wording not in chosen.values() and len(chosen) < MAX_NAMES:
+        if expression.targets[0] not in chosen and wording not in chosen.values() and len(chosen) < MAX_SENTENCES:
             chosen[expression.targets[0]] = wording
     if len(chosen) < 2:
         return None
@@ -197,11 +198,11 @@ def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str
 def _listed(present: list[str], absent: list[str], rng: np.random.Generator, everything: bool) -> list[str]:
     """A shuffled class list of 1 to `MAX_NAMES` names, most often with some that are in the image."""
     most = min(len(present), MAX_NAMES)
-    count = most if everything or rng.random() < 0.4 else int(rng.integers(1, most + 1))
+    count = most if everything or rng.random() < 0.5 else int(rng.integers(1, most + 1))
     if absent and not everything and rng.random() < 0.06:
         count = 0
     room = min(MAX_NAMES - count, len(absent))
-    others = min(int(rng.choice([1, 3, 6, 10, 14, 15])), room) if room else 0
+    others = min(int(rng.choice([1, 3, 6, 10, 15, 30, 47])), room) if room else 0
     if count == 0:
         others = max(others, 1)
     names = [present[i] for i in rng.choice(len(present), count, replace=False)]
