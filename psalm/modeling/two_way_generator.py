@@ -72,9 +72,9 @@ class TwoWayGenerator(nn.Module):
         # the words past the language model, too. A visual prior was heeded when the masks were drafted.
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
         # Regions begin with the decoder's own judgement.
-        zeros = [self.region_head.layers[-1], self.place]
-        # What the semantic backbone sees was trained to tell things apart, so it needs no language model to meet a name.
-        self.look = None
+        zeros: list[nn.Module] = [self.region_head.layers[-1], self.place]
+        # The semantic backbone was trained to tell things apart: what it sees needs no language model to meet a name.
+        self.look: nn.Sequential | None = None
         if semantic_channels:
             head = MLP(self.description_size, dim, dim, 2)
             self.look = nn.Sequential(nn.Dropout(_FORGOTTEN), head)
