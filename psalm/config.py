@@ -35,6 +35,11 @@ class PSALMConfig:
     swin_window: int = 12
     swin_drop_path: float = 0.3
 
+    # A second backbone whose features help to name the masks of the two_way generator: an image classifier of timm, and
+    # the side of the square at which it sees the model image. None when the name is empty.
+    semantic_backbone: str = ""
+    semantic_size: int = 448
+
     # Projector: width of its convolutions (its output has the width of the language model), and how many tokens along
     # each side are averaged into one.
     projector_dim: int = 2048
@@ -98,6 +103,8 @@ class PSALMConfig:
         ablated = (self.mask_token_path, self.mask_token_place, self.classification)
         if self.mask_generator != "mask2former" and ablated != ("language_model", "after", "decoupled"):
             raise ConfigError("mask_token_path, mask_token_place and classification need mask_generator mask2former.")
+        if self.semantic_backbone and self.mask_generator != "two_way":
+            raise ConfigError("semantic_backbone needs mask_generator two_way, which describes its masks.")
         if self.image_size % 32:
             raise ConfigError(f"image_size {self.image_size} must be a multiple of 32.")
 

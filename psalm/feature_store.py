@@ -153,8 +153,9 @@ def feature_key(rgb8: NDArray[np.uint8], encoder: str) -> str:
 
 def encoder_hash(model: PSALM) -> str:
     """What decides over an image's features besides the image: weights and their precision, config, psalm's version."""
-    parts = [hash_weights(part) for part in (model.backbone, model.projector, model.mask_generator)]  # type: ignore[arg-type]
-    text = json.dumps([__version__, model.config.to_dict(), *parts], sort_keys=True)
+    parts = (model.backbone, model.semantic_backbone, model.projector, model.mask_generator)
+    hashes = [hash_weights(part) for part in parts if part is not None]  # type: ignore[arg-type]
+    text = json.dumps([__version__, model.config.to_dict(), *hashes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -42,11 +42,12 @@ def main() -> None:
     parser.add_argument("--thresholds", type=json.loads, default={})
     arguments = parser.parse_args()
     loaded = load_model(str(arguments.source), device="cpu")
+    initial = "MobileSAM" + (", EfficientNet-lite0 of ImageNet" if loaded.config.semantic_backbone else "")
     info = {
         "name": loaded.config.name,
         "version": arguments.version,
         "licence": "Apache-2.0",
-        "initial_weights": "MobileSAM (Apache-2.0)",
+        "initial_weights": f"{initial} (Apache-2.0)",
         "thresholds": arguments.thresholds,
         "names": trained_names(arguments.annotations, arguments.least),
     }

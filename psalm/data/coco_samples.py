@@ -150,6 +150,7 @@ class CocoSamples:
             source=_source(record),
             key=_key(path, copy),
             expressions=self._expressions(record["id"], annotations) if variant == 0 else (),
+            rivals=self._negatives.rivals(_source(record), names),
         )
 
     def _by_image(

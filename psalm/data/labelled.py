@@ -38,6 +38,8 @@ class LabelledImage:
         As in `Sample`.
     expressions : tuple of (str, tuple of int)
         Sentences that came with the image, each with positions in `things`.
+    rivals : tuple of str
+        Those of `absent` that images of the same source are labelled with.
     colours : tuple of str or None, optional
         The colour that the pixels of each object show, None where unclear; found from the pixels when not given.
     """
@@ -52,6 +54,7 @@ class LabelledImage:
     source: str = ""
     key: str = ""
     expressions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    rivals: tuple[str, ...] = ()
     colours: tuple[str | None, ...] | None = None
 
     @property

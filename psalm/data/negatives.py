@@ -35,6 +35,7 @@ class Negatives:
     def __init__(self, names_of: Mapping[str, Iterable[str]], domain_of: Mapping[str, str]) -> None:
         lists = {source: frozenset(names) for source, names in names_of.items()}
         everyday = {name for names in lists.values() if len(names) >= _MANY_NAMES for name in names - _CONSPICUOUS}
+        self._own = lists
         self._allowed = {
             source: self._strangers(source, lists, domain_of, everyday) | own for source, own in lists.items()
         }
@@ -65,5 +66,13 @@ class Negatives:
 
         A name that shares a word with one that is present ("bottle" and "glass bottle") is left out.
         """
-        words = {word for name in present for word in name.split()}
-        return tuple(sorted(name for name in self._allowed.get(source, ()) if words.isdisjoint(name.split())))
+        return _unlike(self._allowed.get(source, ()), present)
+
+    def rivals(self, source: str, present: Iterable[str]) -> tuple[str, ...]:
+        """Those of the names that the source itself labels: likely to be asked of the image, and hard to tell apart."""
+        return _unlike(self._own.get(source, ()), present)
+
+
+def _unlike(names: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:
+    words = {word for name in present for word in name.split()}
+    return tuple(sorted(name for name in names if words.isdisjoint(name.split())))

@@ -15,7 +15,8 @@ from psalm.data.sample import Sample
 from psalm.data.words import ALIASES, COLOURS, plural
 
 MAX_OBJECTS = 100
-MAX_NAMES = 16
+MAX_NAMES = 48
+MAX_SENTENCES = 16
 MAX_REGIONS = 8
 
 _TASKS = {
@@ -124,8 +125,10 @@ def _renamed(labelled: LabelledImage, rng: np.random.Generator) -> LabelledImage
     name, alias = options[rng.integers(len(options))]
     things = tuple(replace(thing, name=alias) if thing.name == name else thing for thing in labelled.things)
     incomplete = frozenset(alias if other == name else other for other in labelled.incomplete)
-    absent = tuple(other for other in labelled.absent if not _akin(alias, other))
-    return replace(labelled, things=things, incomplete=incomplete, absent=absent)
+    absent, rivals = (
+        tuple(other for other in names if not _akin(alias, other)) for names in (labelled.absent, labelled.rivals)
+    )
+    return replace(labelled, things=things, incomplete=incomplete, absent=absent, rivals=rivals)
 
 
 def _akin(alias: str, name: str) -> bool:
@@ -163,7 +166,7 @@ def _sentence_list(labelled: LabelledImage, rng: np.random.Generator) -> Questio
     for i in rng.permutation(len(found)):
         expression = found[i]
         wording = expression.wordings[rng.integers(len(expression.wordings))]
-        if expression.targets[0] not in chosen and wording not in chosen.values() and len(chosen) < MAX_NAMES:
+        if expression.targets[0] not in chosen and wording not in chosen.values() and len(chosen) < MAX_SENTENCES:
             chosen[expression.targets[0]] = wording
     if len(chosen) < 2:
         return None
@@ -177,7 +180,9 @@ def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str
     by_name = [thing.name for thing in things]
     draw = rng.random()
     if draw < 0.5 or any(thing.colour is None for thing in things):
-        return by_name, list(labelled.absent)
+        # Names of the same collection are the hardest to tell apart, and too few among all to be met often.
+        close = bool(labelled.rivals) and rng.random() < 0.5
+        return by_name, list(labelled.rivals if close else labelled.absent)
     if draw < 0.85:
         called = [f"{thing.colour} {thing.name}" for thing in things]
         shapes = [*dict.fromkeys(by_name), *labelled.absent]
@@ -193,11 +198,11 @@ def _called(labelled: LabelledImage, rng: np.random.Generator) -> tuple[list[str
 def _listed(present: list[str], absent: list[str], rng: np.random.Generator, everything: bool) -> list[str]:
     """A shuffled class list of 1 to `MAX_NAMES` names, most often with some that are in the image."""
     most = min(len(present), MAX_NAMES)
-    count = most if everything or rng.random() < 0.4 else int(rng.integers(1, most + 1))
+    count = most if everything or rng.random() < 0.5 else int(rng.integers(1, most + 1))
     if absent and not everything and rng.random() < 0.06:
         count = 0
     room = min(MAX_NAMES - count, len(absent))
-    others = min(int(rng.choice([1, 3, 6, 10, 14, 15])), room) if room else 0
+    others = min(int(rng.choice([1, 3, 6, 10, 15, 30, 47])), room) if room else 0
     if count == 0:
         others = max(others, 1)
     names = [present[i] for i in rng.choice(len(present), count, replace=False)]

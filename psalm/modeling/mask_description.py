@@ -89,15 +89,16 @@ class Standardise(nn.Module):
 
     @property
     def measured(self) -> bool:
-        """Whether `measure` was called, here or before the weights were saved."""
-        return bool((self.deviation != 1).any())
+        """Whether `measure` was called for all numbers, here or before the weights were saved."""
+        return bool((self.deviation != 1).all())
 
     @torch.no_grad()
     def measure(self, descriptions: Tensor) -> None:
-        """Take mean and deviation from (N, size) descriptions."""
-        self.mean.copy_(descriptions.mean(0))
+        """Take mean and deviation of the numbers that were not measured before from (N, size) descriptions."""
+        new = self.deviation == 1
+        self.mean[new] = descriptions.mean(0)[new]
         # What hardly varies says little; it must not be blown up.
-        self.deviation.copy_(descriptions.std(0) + 0.02)
+        self.deviation[new] = descriptions.std(0)[new] + 0.02
 
     def forward(self, descriptions: Tensor) -> Tensor:
         """Standardise (..., size) descriptions."""

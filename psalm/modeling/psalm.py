@@ -16,6 +16,7 @@ from psalm.modeling.language_model import LanguageModel, PrefixCache
 from psalm.modeling.mask_generator import Mask2FormerGenerator
 from psalm.modeling.projector import Projector
 from psalm.modeling.region_sampler import draw_points, pool_masks, pool_points
+from psalm.modeling.semantic_backbone import SemanticBackbone
 from psalm.modeling.swin import SwinBackbone
 from psalm.modeling.tiny_vit import TinyViTBackbone
 from psalm.modeling.two_way_generator import TwoWayGenerator
@@ -41,7 +42,8 @@ class PSALM(nn.Module):
         channels = self.backbone.channels
         self.projector = Projector(channels[-1], config.projector_dim, config.lm_hidden, config.image_token_pool)
         self.language_model = LanguageModel(config)
-        self.mask_generator: MaskGenerator = _mask_generator(config, channels)
+        self.semantic_backbone = SemanticBackbone(config) if config.semantic_backbone else None
+        self.mask_generator: MaskGenerator = _mask_generator(config, channels, self.semantic_backbone)
         self.query_projector = nn.Linear(config.lm_hidden, config.hidden_dim)
         self.category_projector = nn.Linear(config.lm_hidden, config.hidden_dim)
         self.sentence_projector = nn.Linear(config.lm_hidden, config.hidden_dim)
@@ -56,7 +58,14 @@ class PSALM(nn.Module):
             Normalised, padded right and bottom; see `psalm.image_transform`.
         """
         pyramid = tuple(self.backbone(images))
-        return ImageFeatures(pyramid, self.projector(pyramid[-1]), self.mask_generator.encode(pyramid))
+        return ImageFeatures(pyramid, self.projector(pyramid[-1]), self.encode_for_masks(images, pyramid))
+
+    def encode_for_masks(self, images: Tensor, pyramid: tuple[Tensor, ...]) -> dict[str, Tensor]:
+        """What the mask generator needs of the images, beside the levels of the backbone."""
+        kept = self.mask_generator.encode(pyramid)
+        if self.semantic_backbone is not None:
+            kept["semantic"] = self.semantic_backbone(images)
+        return kept
 
     def propose(
         self,
@@ -159,9 +168,10 @@ def _backbone(config: PSALMConfig) -> SwinBackbone | TinyViTBackbone:
     return SwinBackbone(config) if config.backbone == "swin" else TinyViTBackbone(config)
 
 
-def _mask_generator(config: PSALMConfig, channels: tuple[int, ...]) -> MaskGenerator:
-    build = Mask2FormerGenerator if config.mask_generator == "mask2former" else TwoWayGenerator
-    return build(config, channels)
+def _mask_generator(config: PSALMConfig, channels: tuple[int, ...], semantic: SemanticBackbone | None) -> MaskGenerator:
+    if config.mask_generator == "mask2former":
+        return Mask2FormerGenerator(config, channels)
+    return TwoWayGenerator(config, channels, semantic.channels if semantic is not None else 0)
 
 
 def _num_mask_tokens(draft: Draft, prompts: Sequence[Prompt]) -> Sequence[int] | None:

@@ -25,6 +25,7 @@ from psalm.proposals import MaskProposals
 _KINDS = ("point", "scribble", "box", "mask")
 _DUPLICATE_IOU = 0.75
 _SEEDS_AT_ONCE = 4  # few enough for the processor's cache
+_FORGOTTEN = 0.2  # share of a description that training leaves out: few photographs show a name
 _NOT_MINE = -1e4  # logit of a proposal for a region that it was not drafted for
 
 
@@ -36,9 +37,11 @@ class TwoWayGenerator(nn.Module):
     config : PSALMConfig
     in_channels : tuple of int
         Channels of the backbone levels (strides 4, 8, 16, 16).
+    semantic_channels : int
+        Channels of the semantic backbone; 0 when there is none.
     """
 
-    def __init__(self, config: PSALMConfig, in_channels: tuple[int, ...]) -> None:
+    def __init__(self, config: PSALMConfig, in_channels: tuple[int, ...], semantic_channels: int = 0) -> None:
         super().__init__()
         dim = config.hidden_dim
         self.num_mask_tokens, self.num_seeds = config.num_mask_tokens, config.num_seeds
@@ -51,7 +54,9 @@ class TwoWayGenerator(nn.Module):
         self.seed_head = SeedHead(dim, in_channels[1])
         self.prior_encoder = PriorEncoder(dim, config.image_size)
         self.decoder = TwoWayDecoder(dim, config.num_heads, config.decoder_ffn)
-        self.description_size = 2 * dim + in_channels[0] + in_channels[1] + OUTLINE**2 + GEOMETRY
+        start = 2 * dim + in_channels[1] + in_channels[0]
+        self.semantic_columns = slice(start, start + semantic_channels)
+        self.description_size = self.semantic_columns.stop + OUTLINE**2 + GEOMETRY
         self.token = nn.Sequential(
             Standardise(self.description_size),
             nn.Linear(self.description_size, 2 * config.lm_hidden),
@@ -67,8 +72,16 @@ class TwoWayGenerator(nn.Module):
         # the words past the language model, too. A visual prior was heeded when the masks were drafted.
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)
         # Regions begin with the decoder's own judgement.
-        for parameter in (*self.region_head.layers[-1].parameters(), *self.place.parameters()):
-            nn.init.zeros_(parameter)
+        zeros: list[nn.Module] = [self.region_head.layers[-1], self.place]
+        # The semantic backbone was trained to tell things apart: what it sees needs no language model to meet a name.
+        self.look: nn.Sequential | None = None
+        if semantic_channels:
+            head = MLP(self.description_size, dim, dim, 2)
+            self.look = nn.Sequential(nn.Dropout(_FORGOTTEN), head)
+            zeros.append(head.layers[-1])
+        for layer in zeros:
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
 
     @property
     def standardise(self) -> Standardise:
@@ -92,6 +105,8 @@ class TwoWayGenerator(nn.Module):
             state = {name: kept[name][:, :most] for name in ("masks", "quality")}
             description = kept["description"][:, :most]
             state["geometry"] = description[..., -GEOMETRY:]
+            if self.look is not None:
+                state["description"] = description
             return Draft(self._embed(description), state=state, counts=tuple(counts.tolist()))
         return self._draft_regions(features, regions)
 
@@ -104,6 +119,8 @@ class TwoWayGenerator(nn.Module):
         looks = heads[conditions.kind](queries)
         if conditions.kind != "regions":
             looks = looks + self.place(waves(draft.state["geometry"].to(queries.dtype)))
+        if conditions.kind == "categories" and self.look is not None:
+            looks = looks + self.look(self.standardise(draft.state["description"]).to(queries.dtype))
         logits = looks @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]
@@ -142,7 +159,8 @@ class TwoWayGenerator(nn.Module):
         return (loss * weight).sum() / weight.sum().clamp(min=1)
 
     def _maps(self, features: ImageFeatures) -> tuple[Tensor, ...]:
-        return features.generator["embedding"], features.pyramid[1], features.pyramid[0]
+        maps = features.generator["embedding"], features.pyramid[1], features.pyramid[0]
+        return (*maps, features.generator["semantic"]) if "semantic" in features.generator else maps
 
     def _embed(self, description: Tensor) -> Tensor:
         description = description.to(self.geometry.weight.dtype)

@@ -152,6 +152,7 @@ def _plain(labelled: LabelledImage) -> dict[str, Any]:
         "source": labelled.source,
         "key": labelled.key,
         "expressions": labelled.expressions,
+        "rivals": labelled.rivals,
         "colours": [thing.colour for thing in labelled.coloured],
     }
 
@@ -168,6 +169,7 @@ def _labelled(plain: dict[str, Any]) -> LabelledImage:
         plain["source"],
         plain["key"],
         tuple((text, tuple(positions)) for text, positions in plain["expressions"]),
+        tuple(plain.get("rivals", ())),
         tuple(plain["colours"]),
     )
 

@@ -111,7 +111,7 @@ class FeatureCache:
 def _encode(model: PSALM, image: Tensor) -> Row:
     pyramid = tuple(model.backbone(image))
     levels = {f"level_{index}": level for index, level in enumerate(pyramid)}
-    return {name: value[0] for name, value in (levels | model.mask_generator.encode(pyramid)).items()}
+    return {name: value[0] for name, value in (levels | model.encode_for_masks(image, pyramid)).items()}
 
 
 @torch.no_grad()
@@ -201,6 +201,8 @@ def _used_tensors(model: PSALM, drafts: bool = True) -> dict[str, Tensor]:
         if drafts and hasattr(model.mask_generator, "seed_proposals"):
             _draft(model, maps)
     parts: list[tuple[str, nn.Module]] = [("backbone", model.backbone), ("mask_generator", model.mask_generator)]  # type: ignore[list-item]
+    if model.semantic_backbone is not None:
+        parts.append(("semantic_backbone", model.semantic_backbone))
     named = {
         f"{part}.{name}": tensor
         for part, module in parts

@@ -69,7 +69,7 @@ def plan_finetuning(
         output=str(output),
         model=ModelConfig(init=model),
         data=(DataConfig("coco", options=where | {"split": "train"}),),
-        stages=_two_way_stages(options) if two_way else _published_stages(options),
+        stages=_two_way_stages(config, options) if two_way else _published_stages(options),
         validation=ValidationConfig(
             data=(DataConfig("coco", options=where | {"split": "val"}),),
             every=max(options.steps // _LOOKS, 1),
@@ -85,7 +85,7 @@ def plan_finetuning(
     )
 
 
-def _two_way_stages(options: FinetuneOptions) -> tuple[StageConfig, ...]:
+def _two_way_stages(config: PSALMConfig, options: FinetuneOptions) -> tuple[StageConfig, ...]:
     """First masks around visual priors and where to look, then the names of the better masks."""
     lr = options.lr or 2e-4
     answers = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.5, extra_positives_iou=0.5, choice=0.75)
@@ -116,6 +116,7 @@ def _two_way_stages(options: FinetuneOptions) -> tuple[StageConfig, ...]:
         seed_weight=1.0,
         criterion=CriterionConfig(mask_loss=False, condition_weight=0),
     )
+    looks = ("mask_generator.look",) if config.semantic_backbone else ()
     names = StageConfig(
         name="names",
         steps=options.steps,
@@ -124,7 +125,7 @@ def _two_way_stages(options: FinetuneOptions) -> tuple[StageConfig, ...]:
         tasks={Task.INSTANCE: 1},
         lr=lr,
         warmup=5,
-        train=_LANGUAGE,
+        train=_LANGUAGE + looks,
         freeze=options.freeze,
         lora=LoraConfig(options.lora) if options.lora else None,
         cache=True,

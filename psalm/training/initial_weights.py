@@ -14,6 +14,7 @@ from psalm.errors import ConfigError
 from psalm.model_folders import find_model
 from psalm.modeling.official_checkpoint import to_our_names
 from psalm.modeling.psalm import PSALM
+from psalm.modeling.two_way_generator import TwoWayGenerator
 from psalm.restricted_pickle import read_array_pickle
 
 # Where the parts of Mask2Former went in the published model; the first that fits counts.
@@ -128,6 +129,31 @@ def read_projector(path: str, model: PSALM) -> dict[str, Tensor]:
     if not projector:
         raise ConfigError(f"{path} holds no projector: correct model.projector.")
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in projector.items()}
+
+
+def with_semantic_columns(state: Mapping[str, Tensor], model: PSALM) -> dict[str, Tensor]:
+    """The weights of a model without a semantic backbone, widened for one that has it.
+
+    What the backbone sees under a mask joins its description. The new columns begin without weight and unmeasured, so
+    that the model answers as before; other weights are returned as they are.
+
+    Parameters
+    ----------
+    state : mapping of str to tensor
+    model : PSALM
+        That takes them.
+    """
+    generator = model.mask_generator
+    if not isinstance(generator, TwoWayGenerator):
+        return dict(state)
+    start, stop = generator.semantic_columns.start, generator.semantic_columns.stop
+    widened = dict(state)
+    for name, fill in (("0.mean", 0.0), ("0.deviation", 1.0), ("1.weight", 0.0)):
+        old = state.get(f"mask_generator.token.{name}")
+        if old is not None and old.shape[-1] + stop - start == generator.description_size:
+            new = old.new_full((*old.shape[:-1], stop - start), fill)
+            widened[f"mask_generator.token.{name}"] = torch.cat([old[..., :start], new, old[..., start:]], dim=-1)
+    return widened
 
 
 def _rows_of(theirs: Tensor, ours: Tensor) -> Tensor:

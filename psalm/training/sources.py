@@ -18,7 +18,13 @@ from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
 from psalm.training.config import CONVERSATION, DataConfig, Lesson, ModelConfig
-from psalm.training.initial_weights import read_backbone, read_mask2former, read_phi, read_projector
+from psalm.training.initial_weights import (
+    read_backbone,
+    read_mask2former,
+    read_phi,
+    read_projector,
+    with_semantic_columns,
+)
 
 
 def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
@@ -45,7 +51,7 @@ def build_model(settings: ModelConfig) -> tuple[PSALM, Any]:
         )
     model = start.model if start and config == start.config else PSALM(config)
     if start and model is not start.model:
-        load_partly(model, start.model.state_dict(), settings.init or "")
+        load_partly(model, with_semantic_columns(start.model.state_dict(), model), settings.init or "")
     for given, read in (
         (settings.backbone, read_backbone),
         (settings.mask2former, read_mask2former),

@@ -114,6 +114,13 @@ def test_the_published_model_learns_with_additions(dataset: Path, tmp_path: Path
     assert not any(part in stage.train for part in ("backbone", "*"))
 
 
+@pytest.mark.parametrize("backbone", ["", "tf_efficientnet_lite0"])
+def test_the_head_on_what_a_semantic_backbone_sees_learns_names(dataset: Path, tmp_path: Path, backbone: str) -> None:
+    config = two_way_config(semantic_backbone=backbone)
+    plan = plan_finetuning("model", config, export_verified(dataset, tmp_path), tmp_path / "new", FinetuneOptions())
+    assert ("mask_generator.look" in plan.stages[-1].train) == bool(backbone)
+
+
 def test_the_command_shows_both_figures(dataset: Path, model: Path, tmp_path: Path) -> None:
     arguments: list[Any] = ["finetune", dataset, "--out", tmp_path / "new", "--model", model, "--steps", 1]
     done = CliRunner().invoke(app, [str(argument) for argument in [*arguments, "--device", "cpu", "--patience", 0]])

@@ -89,6 +89,16 @@ def test_names_that_share_a_word_with_one_that_is_there_are_no_negatives(coco_fo
     assert not {"bottle", "glass bottle"} & set(samples.labelled(0).absent)
 
 
+def test_other_names_of_the_same_source_are_rivals(samples: CocoSamples) -> None:
+    labelled = samples.labelled(0)
+    assert set(labelled.rivals) == {"bottle", "glass bottle"} < set(labelled.absent)
+    assert samples.labelled(2).rivals == ()
+    lists = [samples.sample(0, np.random.default_rng(seed), Task.INSTANCE).condition for seed in range(40)]
+    asked = [{_singular(name) for name in names.names} for names in lists if isinstance(names, CategoryCondition)]
+    # With names of all sources the list is long enough for every one of them.
+    assert 8 < sum("glass bottle" in names and not {"nucleus", "bacterium"} & names for names in asked) < 32
+
+
 def test_many_objects_are_capped_and_then_not_exhaustive(samples: CocoSamples) -> None:
     found = [samples.sample(2, np.random.default_rng(seed), Task.PANOPTIC) for seed in range(5)]
     assert all(len(sample.masks) == 100 and not sample.exhaustive for sample in found)

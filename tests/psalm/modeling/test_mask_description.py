@@ -61,3 +61,13 @@ def test_standardised_descriptions_have_one_scale() -> None:
     again = Standardise(3)
     again.load_state_dict(standardise.state_dict())
     assert again.measured and torch.equal(again(rows), standardise(rows))
+
+
+def test_what_was_measured_keeps_its_scale_when_further_numbers_join() -> None:
+    standardise = Standardise(3)
+    standardise.mean[0], standardise.deviation[0] = 5.0, 2.0
+    assert not standardise.measured
+    rows = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)) * 4 + 1
+    standardise.measure(rows)
+    assert standardise.measured and standardise.mean[0] == 5.0 and standardise.deviation[0] == 2.0
+    torch.testing.assert_close(standardise.mean[1:], rows.mean(0)[1:])

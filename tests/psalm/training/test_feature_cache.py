@@ -20,12 +20,19 @@ SENTENCE = Prompt((1, IMAGE, 5, 6, MASK_TOKENS, 2), ((2, 4),), "sentence")
 REGIONS = Prompt((1, IMAGE, REGION, MASK_TOKENS, 2), ((2, 3),), "regions")
 
 
-@pytest.fixture(scope="module")
-def drafting() -> PSALM:
-    """A small model whose generator drafts masks from the image alone."""
+@pytest.fixture(scope="module", params=["", "tf_efficientnet_lite0"], ids=["alone", "semantic"])
+def drafting(request: pytest.FixtureRequest) -> PSALM:
+    """A small model whose generator drafts masks from the image alone, with and without a semantic backbone."""
     torch.manual_seed(0)
     config = PSALMConfig.small(
-        image_size=128, backbone="tiny_vit", mask_generator="two_way", num_seeds=16, num_mask_tokens=6, hidden_dim=64
+        image_size=128,
+        backbone="tiny_vit",
+        semantic_backbone=request.param,
+        semantic_size=64,
+        mask_generator="two_way",
+        num_seeds=16,
+        num_mask_tokens=6,
+        hidden_dim=64,
     )
     return PSALM(config)
 

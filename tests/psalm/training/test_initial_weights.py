@@ -16,8 +16,16 @@ from psalm.checkpoint import read_weights
 from psalm.config import PSALMConfig
 from psalm.errors import AnnotationError, ConfigError
 from psalm.modeling.psalm import PSALM
-from psalm.training.initial_weights import read_backbone, read_mask2former, read_phi, read_projector
+from psalm.prompts import IMAGE, MASK_TOKENS, Prompt
+from psalm.training.initial_weights import (
+    read_backbone,
+    read_mask2former,
+    read_phi,
+    read_projector,
+    with_semantic_columns,
+)
 from psalm.training.sources import load_partly
+from tests.psalm.modeling.builders import two_way_config
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +143,22 @@ def test_a_projector_of_stage_1_is_taken_alone(model: PSALM, tmp_path: Path, pub
     read = read_projector(path, model)
     assert set(read) == {f"projector.{name}" for name in other.projector.state_dict()}
     assert all(torch.equal(value, other.state_dict()[name]) for name, value in read.items())
+
+
+@torch.no_grad()
+def test_a_model_that_gets_a_semantic_backbone_answers_as_before() -> None:
+    torch.manual_seed(0)
+    plain = PSALM(two_way_config()).eval()
+    standardise = plain.mask_generator.standardise  # type: ignore[union-attr]
+    standardise.measure(torch.randn(50, len(standardise.mean)))
+    torch.nn.init.normal_(plain.mask_generator.category_head.layers[-1].weight)  # type: ignore[union-attr]
+    seeing = PSALM(two_way_config(semantic_backbone="tf_efficientnet_lite0", semantic_size=64)).eval()
+    load_partly(seeing, with_semantic_columns(plain.state_dict(), seeing), "")
+    assert not seeing.mask_generator.standardise.measured  # type: ignore[union-attr]
+    prompt = Prompt((1, IMAGE, 5, 6, MASK_TOKENS, 2), ((2, 3), (3, 4)), "categories")
+    image = torch.randn(1, 3, 96, 96)
+    before, after = (model(image, [prompt])[-1].condition_logits for model in (plain, seeing))
+    assert before.abs().sum() > 0
+    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
+    again = with_semantic_columns(seeing.state_dict(), seeing)
+    assert all(torch.equal(again[name], tensor) for name, tensor in seeing.state_dict().items())

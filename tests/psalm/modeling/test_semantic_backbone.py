@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from psalm.errors import ConfigError
+from psalm.modeling.features import ConditionEmbeddings
+from psalm.modeling.psalm import PSALM
+from psalm.modeling.semantic_backbone import SemanticBackbone
+from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.prompts import ConditionKind
+from tests.psalm.modeling.builders import two_way_config
+
+CONFIG = two_way_config(semantic_backbone="tf_efficientnet_lite0", semantic_size=64)
+
+
+@torch.no_grad()
+def test_the_classifier_sees_the_image_as_it_was_trained() -> None:
+    backbone = SemanticBackbone(CONFIG).eval()
+    rgb = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0)).float()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (CONFIG.pixel_mean, CONFIG.pixel_std))
+    # This model of timm was trained with pixels from -1 to 1.
+    expected = backbone.body(rgb / 127.5 - 1)[0]
+    found = backbone((rgb - mean) / std)
+    assert found.shape == (2, backbone.channels, 2, 2)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+    assert timm.get_pretrained_cfg(CONFIG.semantic_backbone).mean == (0.5, 0.5, 0.5)
+
+
+@torch.no_grad()
+def test_what_it_sees_meets_names_and_leaves_sentences_alone() -> None:
+    torch.manual_seed(0)
+    model = PSALM(CONFIG).eval()
+    generator = model.mask_generator
+    assert isinstance(generator, TwoWayGenerator) and generator.look is not None
+    features = model.encode_image(torch.randn(1, 3, 96, 96))
+    draft = generator.draft(features, None)
+    assert features.generator["description"].shape[-1] == generator.description_size
+    queries, words = torch.randn(1, draft.tokens.shape[1], 32), torch.randn(1, 2, 32)
+    kinds: tuple[ConditionKind, ...] = ("categories", "sentence")
+    conditions = [ConditionEmbeddings(words, (2,), kind) for kind in kinds]
+    before = [generator(features, draft, queries, asked)[-1].condition_logits for asked in conditions]
+    for parameter in generator.look.parameters():
+        torch.nn.init.normal_(parameter)
+    after = [generator(features, draft, queries, asked)[-1].condition_logits for asked in conditions]
+    assert not torch.allclose(before[0], after[0]) and torch.equal(before[1], after[1])
+
+
+def test_only_a_generator_that_describes_its_masks_has_use_for_it() -> None:
+    with pytest.raises(ConfigError, match="two_way"):
+        two_way_config(mask_generator="mask2former", semantic_backbone="tf_efficientnet_lite0")
