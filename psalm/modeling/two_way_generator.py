@@ -25,7 +25,7 @@ from psalm.proposals import MaskProposals
 _KINDS = ("point", "scribble", "box", "mask")
 _DUPLICATE_IOU = 0.75
 _SEEDS_AT_ONCE = 4  # few enough for the processor's cache
-_FORGOTTEN = 0.2  # share of a description that training leaves out: few photographs show a name
+_FORGOTTEN = 0.5  # share of a description that training leaves out: few photographs show a name
 _NOT_MINE = -1e4  # logit of a proposal for a region that it was not drafted for
 
 
