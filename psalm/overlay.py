@@ -129,8 +129,8 @@ def _enlarge(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 
 def _cutouts(annotations: Annotations | CutoutAnnotations, scale: int) -> Iterator[Cutout | None]:
     """The objects, enlarged; None for one without a pixel."""
-    is_cut = isinstance(annotations, CutoutAnnotations)
-    for one in annotations.cutouts if is_cut else map(Cutout.from_mask, annotations.masks):
+    cutouts = map(Cutout.from_mask, annotations.masks) if isinstance(annotations, Annotations) else annotations.cutouts
+    for one in cutouts:
         if one is None or scale == 1:
             yield one
         else:

@@ -127,9 +127,9 @@ def test_tiffs_are_read_in_windows(tmp_path: Path, kind: str):
     pytest.importorskip("zarr")
     stack, path = np.arange(2 * 64 * 96 * 3, dtype=np.uint16).reshape(2, 64, 96, 3), tmp_path / "a.tif"
     if kind == "tiles":
-        with tifffile.TiffWriter(path) as writer:
+        with tifffile.TiffWriter(path, ome=True) as writer:
             options = {"tile": (16, 16), "photometric": "rgb", "compression": "zlib"}
-            writer.write(stack, subifds=1, metadata={"axes": "ZYXS"}, **options)
+            writer.write(stack, subifds=1, **options)
             writer.write(stack[:, ::2, ::2], subfiletype=1, **options)
     elif kind == "planes of colours":
         tifffile.imwrite(path, np.moveaxis(stack[0], -1, 0), photometric="rgb", planarconfig="separate")

@@ -100,7 +100,7 @@ def test_an_ome_zarr_folder_is_read_at_its_levels(version, ramp, tmp_path: Path)
 
 
 def test_of_a_stack_one_page_is_named(ramp, tmp_path: Path):
-    path = write_ome_zarr(tmp_path / "stack.zarr", np.stack([ramp, ramp + 7]), "zyx")
+    path = write_ome_zarr(tmp_path / "stack.zarr", np.stack([ramp, ramp + 7]), "zyx", levels=1)
     with pytest.raises(ImageError, match="stack of 2 pages"):
         ImageSource.of(path)
     assert (ImageSource.of(path, 1).read((0, 0, 300, 400)) == to_rgb8(ramp + 7)).all()
