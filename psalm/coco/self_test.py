@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Images at a time, so that the tables of COCOeval stay small.
 _CHUNK = 1000
 # Objects of an image at a time, for COCOeval compares each with each.
-_MOST_TOGETHER = 500
+_MOST_TOGETHER = 100
 # The loosest and the tightest of COCO's thresholds: an object that is its own answer passes both.
 _IOU_THRESHOLDS = (0.5, 0.95)
 # What pycocotools raises on files that are not as it thinks.

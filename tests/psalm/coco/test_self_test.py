@@ -22,7 +22,7 @@ def _content(count: int) -> dict:
     return {"info": {}, "images": images, "annotations": annotations, "categories": [{"id": 1, "name": "bar"}]}
 
 
-@pytest.mark.parametrize("most", [500, 2])
+@pytest.mark.parametrize("most", [100, 2])
 def test_every_object_finds_itself_in_groups_as_well(monkeypatch, most):
     monkeypatch.setattr(self_test, "_MOST_TOGETHER", most)
     content = _content(5)
