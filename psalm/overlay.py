@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psalm.annotations import Annotations
+from psalm.cutouts import Cutout, CutoutAnnotations
 from psalm.errors import AnnotationError
 from psalm.files import replacing
 from psalm.images import to_rgb8
@@ -38,7 +39,7 @@ def colour_of(position: int) -> tuple[int, int, int]:
 
 def draw_overlay(
     image: NDArray[Any],
-    annotations: Annotations,
+    annotations: Annotations | CutoutAnnotations,
     opacity: float = 0.45,
     labels: bool = True,
     min_size: int = 0,
@@ -50,8 +51,8 @@ def draw_overlay(
     ----------
     image : (H, W) or (H, W, C) array
         Any image that `psalm.images.to_rgb8` takes.
-    annotations : Annotations
-        Objects with (N, H, W) masks; small ones are drawn over large ones.
+    annotations : Annotations or CutoutAnnotations
+        Small objects are drawn over large ones.
     opacity : float
         Of the colour inside a mask, 0 to 1.
     labels : bool
@@ -78,14 +79,14 @@ def draw_overlay(
             "draw them over the image that they were made for."
         )
     scale = max(1, -(-min_size // max(canvas.shape[:2])))
-    masks = annotations.masks.repeat(scale, axis=1).repeat(scale, axis=2)
     canvas = _enlarge(canvas, scale)
-    order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")
+    found = {i: cutout for i, cutout in enumerate(_cutouts(annotations, scale)) if cutout is not None}
+    cutouts = dict(sorted(found.items(), key=lambda entry: -entry[1].area))
     if colours is None:
         colours = [colour_of(i) for i in range(len(annotations))]
-    for i in order:
-        _paint(canvas, masks[i], colours[i], opacity)
-    return _write_labels(canvas, masks, annotations, order, colours) if labels else canvas
+    for i, cutout in cutouts.items():
+        _paint(canvas, cutout, colours[i], opacity)
+    return _write_labels(canvas, cutouts, annotations, colours) if labels else canvas
 
 
 def draw_click(picture: NDArray[np.uint8], point: tuple[float, float], scale: int = 1) -> NDArray[np.uint8]:
@@ -126,25 +127,33 @@ def _enlarge(picture: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
 
 
-def _paint(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int], opacity: float) -> None:
+def _cutouts(annotations: Annotations | CutoutAnnotations, scale: int) -> Iterator[Cutout | None]:
+    """The objects, enlarged; None for one without a pixel."""
+    cutouts = map(Cutout.from_mask, annotations.masks) if isinstance(annotations, Annotations) else annotations.cutouts
+    for one in cutouts:
+        if one is None or scale == 1:
+            yield one
+        else:
+            mask = one.mask().repeat(scale, axis=0).repeat(scale, axis=1)
+            yield Cutout.from_mask(mask, (one.corner[0] * scale, one.corner[1] * scale))
+
+
+def _paint(canvas: NDArray[np.uint8], cutout: Cutout, colour: tuple[int, int, int], opacity: float) -> None:
     from scipy.ndimage import binary_erosion
 
-    width = max(1, round(max(canvas.shape[:2]) / 350))
+    rim = max(1, round(max(canvas.shape[:2]) / 350))
     # Only the box around the object is touched, with a rim so that erosion sees what lies outside.
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return
-    box = np.s_[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
-    inside, part = mask[box], canvas[box]
+    (row0, column0, row1, column1), (height, width) = cutout.box, canvas.shape[:2]
+    box = max(row0 - 1, 0), max(column0 - 1, 0), min(row1 + 1, height), min(column1 + 1, width)
+    inside, part = cutout.within(box), canvas[box[0] : box[2], box[1] : box[3]]
     part[inside] = (part[inside] * (1 - opacity) + np.array(colour) * opacity).astype(np.uint8)
-    part[inside & ~binary_erosion(inside, iterations=width, border_value=1)] = colour
+    part[inside & ~binary_erosion(inside, iterations=rim, border_value=1)] = colour
 
 
 def _write_labels(
     canvas: NDArray[np.uint8],
-    masks: NDArray[np.bool_],
-    annotations: Annotations,
-    order: NDArray[np.int64],
+    cutouts: Mapping[int, Cutout],
+    annotations: Annotations | CutoutAnnotations,
     colours: Sequence[tuple[int, int, int]],
 ) -> NDArray[np.uint8]:
     from PIL import Image, ImageDraw, ImageFont
@@ -153,18 +162,16 @@ def _write_labels(
     draw = ImageDraw.Draw(page)
     size = max(11.0, max(canvas.shape[:2]) / 50)
     font = ImageFont.load_default(size)
-    for i in order:
-        rows, columns = (np.flatnonzero(masks[i].any(axis=axis)) for axis in (1, 0))
-        if not rows.size:
-            continue
-        room = 1.5 * (columns[-1] + 1 - columns[0])
+    for i, cutout in cutouts.items():
+        row, left_most, _, right_most = cutout.box
+        room = 1.5 * (right_most - left_most)
         score = f"{annotations.scores[i]:.2f}"
         fitting = [text for text in (f"{annotations.names[i]} {score}", score) if draw.textlength(text, font) <= room]
         if not fitting:
             continue
         width, height = draw.textlength(fitting[0], font) + 0.6 * size, 1.3 * size
-        left = float(np.clip((columns[0] + columns[-1] - width) / 2, 0, max(page.width - width, 0)))
-        top = float(max(rows[0] - height, 0))
+        left = float(np.clip((left_most + right_most - 1 - width) / 2, 0, max(page.width - width, 0)))
+        top = float(max(row - height, 0))
         draw.rounded_rectangle((left, top, left + width, top + height), radius=0.3 * size, fill=colours[i])
         middle = (left + width / 2, top + height / 2)
         draw.text(middle, fitting[0], fill="black" if _is_light(colours[i]) else "white", font=font, anchor="mm")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from napari_psalm.core.category_table import NO_CATEGORY, CategoryTable
 from napari_psalm.core.class_style import ClassStyle, colour_of, to_bytes
 from psalm.annotations import Category
 from psalm.errors import ImageError, StoreError
-from psalm.images import SUFFIXES, open_image, read_image
+from psalm.images import images_below, open_image, read_image
 from psalm.store import AnnotationStore, ImageState, StoredCategory, StoredImage
 
 ACTOR = "annotator"
-_PAGED = frozenset({".tif", ".tiff", ".gif", ".webp"})
+_PAGED = frozenset({".tif", ".tiff", ".gif", ".webp", ".zarr"})
 _CURRENT = "annotator.image"
 
 
@@ -63,7 +62,7 @@ class Dataset:
         known = {(image.path, image.page) for image in self.store.images()}
         first_pages = {path for path, _ in known}
         with self.store.transaction():
-            for path in find_images(root):
+            for path in images_below(root):
                 name = path.relative_to(root).as_posix()
                 if name in first_pages and path.suffix.lower() not in _PAGED:
                     continue
@@ -175,7 +174,7 @@ def open_dataset(folder: Path | str) -> Dataset:
     if AnnotationStore.exists(folder):
         dataset = Dataset(AnnotationStore.open(folder, actor=ACTOR))
     else:
-        if next(find_images(folder), None) is None:
+        if next(images_below(folder), None) is None:
             raise ImageError(f"{folder} holds neither a dataset nor an image: choose another folder.")
         dataset = Dataset(AnnotationStore.create(folder, folder, actor=ACTOR))
     try:
@@ -185,15 +184,6 @@ def open_dataset(folder: Path | str) -> Dataset:
         dataset.close()
         raise
     return dataset
-
-
-def find_images(folder: Path) -> Iterator[Path]:
-    """Images of a folder and its subfolders, by path; what is hidden is left out."""
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield Path(place, name)
 
 
 def needs_work(state: ImageState) -> bool:

@@ -85,9 +85,9 @@ def prelabel(
     tiles: Annotated[
         str,
         typer.Option(
-            metavar="auto|off|SIZE",
+            metavar="auto|off|SIZE|objects:SIZE",
             help="Cut images into tiles: auto, those with a side of more than twice the model's input and those with "
-            "more objects than it finds at once; or tiles of SIZE pixels.",
+            "more objects than it finds at once; or tiles of SIZE pixels; or as objects of SIZE pixels need it.",
         ),
     ] = "auto",
     overlays: Annotated[bool, typer.Option("--overlays", help="Also draw a picture per image.")] = False,

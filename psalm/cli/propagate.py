@@ -30,6 +30,7 @@ def propagate(
             "is an object; may be given several times."
         ),
     ] = None,
+    category: Annotated[str, typer.Option(help="With --mask: the name of the objects' class.")] = "object",
     classes: Annotated[
         str | None, typer.Option(help="Instead of --mask: find the names of this class list in the frame --at.")
     ] = None,
@@ -53,7 +54,7 @@ def propagate(
     frames = open_frames(video)
     predictor = open_predictor(model, device)
     if mask:
-        known, categories = _marked(mask)
+        known, categories = _marked(mask, category)
     else:
         known, categories = _found(predictor, frames, at, classes, sentence)
     _follow(predictor, frames, known, categories, out, video.stem, first, last, labels, brake)
@@ -93,7 +94,7 @@ def _follow(
         console.print(f"[yellow]{escape(line)}[/]", highlight=False, soft_wrap=True)
 
 
-def _marked(texts: list[str]) -> tuple[list[KnownFrame], dict[int, Category]]:
+def _marked(texts: list[str], name: str) -> tuple[list[KnownFrame], dict[int, Category]]:
     """Frames marked in label images, given as INDEX=FILE."""
     from psalm.annotations import Category
     from psalm.images import read_image
@@ -108,7 +109,7 @@ def _marked(texts: list[str]) -> tuple[list[KnownFrame], dict[int, Category]]:
         if labels.ndim != 2:
             raise ConditionError(f"{file} has the shape {labels.shape}: give a grey image of object numbers.")
         known.append(KnownFrame.from_labels(int(index), labels))
-    return known, {i: Category(1, "object") for frame in known for i in frame.masks}
+    return known, {i: Category(1, name) for frame in known for i in frame.masks}
 
 
 def _found(

@@ -22,9 +22,10 @@ def image_size(path: Path | str, page: int = 0) -> tuple[int, int]:
     from PIL import Image
 
     path = Path(path)
-    if path.suffix.lower() in (".tif", ".tiff", ".gif") or page:
+    if path.suffix.lower() in (".tif", ".tiff", ".gif", ".zarr") or page:
         with open_image(path) as file:
-            height, width = file.read(page).shape[:2]
+            levels = file.levels(page)
+            height, width = (levels[0] if levels else file.read(page)).shape[:2]
             return int(height), int(width)
     try:
         with Image.open(path) as picture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from psalm.errors import AnnotationError
+from psalm.images import is_zarr_image
 
 _LONGEST_PART, _LONGEST_NAME = 255, 4096
 
@@ -41,4 +42,4 @@ def find_below(folder: Path | str, name: str) -> Path | None:
         raise AnnotationError(f"The file {name!r} cannot be reached ({error}): mend the link.") from error
     if not inside:
         raise AnnotationError(f"The file {name!r} is a link that leads out of {folder}: put the file itself there.")
-    return path if path.is_file() else None
+    return path if path.is_file() or is_zarr_image(path) else None

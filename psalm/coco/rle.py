@@ -217,6 +217,12 @@ def pixels_of(code: Mapping[str, Any]) -> NDArray[np.int64]:
     return np.arange(lengths.sum()) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
 
 
+def sample(code: Mapping[str, Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The pixels of a compressed RLE at (len(rows), len(columns)) places; the rest is not decoded."""
+    borders = np.cumsum(_runs(code["counts"]))
+    return np.searchsorted(borders, rows[:, None] + code["size"][0] * columns, side="right") % 2 == 1
+
+
 def cut_out(code: Mapping[str, Any]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
     """The part of a mask that its box holds, and the (row, column) where it starts; the rest is not decoded."""
     columns, rows = np.divmod(pixels_of(code), code["size"][0])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Images at a time, so that the tables of COCOeval stay small.
 _CHUNK = 1000
+# Objects of an image at a time, for COCOeval compares each with each.
+_MOST_TOGETHER = 100
 # The loosest and the tightest of COCO's thresholds: an object that is its own answer passes both.
 _IOU_THRESHOLDS = (0.5, 0.95)
 # What pycocotools raises on files that are not as it thinks.
@@ -56,14 +58,29 @@ def unmatched(coco: COCO) -> list[Any]:
         When pycocotools fails on the file.
     """
     lost: list[Any] = []
-    image_ids = list(coco.imgs)
     try:
+        coco = _in_groups(coco)
+        image_ids = list(coco.imgs)
         with contextlib.redirect_stdout(io.StringIO()):
             for start in range(0, len(image_ids), _CHUNK):
                 lost.extend(_unmatched_of(coco, image_ids[start : start + _CHUNK]))
     except _FAILURES as error:
         raise AnnotationError(f"pycocotools cannot evaluate the file ({type(error).__name__}: {error}).") from error
     return lost
+
+
+def _in_groups(coco: COCO) -> COCO:
+    """The same objects, those of crowded images on several images: each has to find itself, whatever is beside it."""
+    if all(len(found) <= _MOST_TOGETHER for found in coco.imgToAnns.values()):
+        return coco
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in coco.imgs.items():
+        found = coco.imgToAnns[image_id]
+        for start in range(0, len(found), _MOST_TOGETHER):
+            images.append({**image, "id": len(images) + 1})
+            annotations += [{**one, "image_id": len(images)} for one in found[start : start + _MOST_TOGETHER]]
+    return open_with_pycocotools({**coco.dataset, "images": images, "annotations": annotations})
 
 
 def _unmatched_of(coco: COCO, image_ids: Sequence[Any]) -> Iterator[Any]:

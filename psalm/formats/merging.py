@@ -132,7 +132,7 @@ class _Merging:
 
     def _hash(self, image: IncomingImage) -> str:
         path = self.store.image_root / image.path
-        return content_hash(path) if path.is_file() else image.content_hash
+        return content_hash(path) if path.exists() else image.content_hash
 
     def _set_state(self, stored: StoredImage, image: IncomingImage, gained: bool, had: bool) -> None:
         if stored.state is ImageState.TODO and not had:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from psalm.errors import ImageError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-# An image of this size takes a few GiB on its way to the model; more than that is not read by mistake.
+# An image of this size takes a few GiB on its way to the model; more than that is not read as a whole by mistake.
 MAX_PIXELS = 100_000_000
+# What can be done about it.
+SMALLER = (
+    "cut it into tiles, make it smaller, or save it as OME-Zarr or tiled TIFF, which are read in parts "
+    "(pip install 'napari-psalm[zarr]')"
+)
 
 
 class ImageFile(Protocol):
@@ -25,6 +30,12 @@ class ImageFile(Protocol):
 
     def read(self, page: int) -> NDArray[Any]:
         """One image as (H, W) or (H, W, C), turned the way its orientation says."""
+
+    def levels(self, page: int) -> Sequence[Any]:
+        """One image at all its resolutions, finest first, each (H, W) or (H, W, C) and read where it is sliced.
+
+        Empty when it can only be read as a whole. They hold as long as the file is open.
+        """
 
     def close(self) -> None:
         """Let go of the file."""
@@ -39,7 +50,7 @@ def read_image(path: Path | str, page: int | None = None) -> NDArray[Any]:
     Parameters
     ----------
     path : path
-        PNG, JPEG, TIFF, OME-TIFF or another format that Pillow reads.
+        PNG, JPEG, TIFF, OME-TIFF, an OME-Zarr folder or another format that Pillow reads.
     page : int, optional
         Which image of a file with several, from 0. The planes of a TIFF are counted as they lie in the file, the last
         axis fastest; three planes of an axis C are one RGB page. Needed only where there are several.
@@ -84,8 +95,11 @@ def open_file(path: Path) -> ImageFile:
     """As `open_image`; whoever opens it so closes it."""
     from psalm.images.pillow_file import PillowFile
     from psalm.images.tiff_file import TiffFile, is_tiff
+    from psalm.images.zarr_folder import ZarrFolder
 
     try:
+        if path.is_dir():
+            return ZarrFolder(path)
         if not path.is_file():
             raise ImageError(f"{path} is not a file: check the path.")
         if path.stat().st_size == 0:
@@ -107,8 +121,7 @@ def check_pixels(path: Path, height: int, width: int) -> None:
         raise ImageError(f"{path} has {height} x {width} pixels: there is nothing to see in it.")
     if height * width > MAX_PIXELS:
         raise ImageError(
-            f"{path} has {height} x {width} pixels, more than {MAX_PIXELS // 1_000_000} million: cut it into tiles, "
-            "or make it smaller."
+            f"{path} has {height} x {width} pixels, more than {MAX_PIXELS // 1_000_000} million: {SMALLER}."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from psalm.errors import ImageError
-from psalm.images.files import MAX_PIXELS, check_page, check_pixels
+from psalm.images.files import MAX_PIXELS, SMALLER, check_page, check_pixels
 from psalm.images.orientation import TAG, turn
 
 # A JPEG from a phone may hold a preview as its second frame; these hold nothing but pages.
@@ -69,6 +69,10 @@ class PillowFile:
             orientation = int(self._file.getexif().get(TAG, 1))
             return turn(np.asarray(_plain_mode(self._file)) if image is None else image, orientation)
 
+    def levels(self, page: int) -> Sequence[Any]:
+        """Nothing: these files are read as a whole."""
+        return ()
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -84,9 +88,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise ImageError(f"{path} is not an image, or its beginning is damaged: remove it, or copy it again.") from None
     except Image.DecompressionBombError:
         # Pillow refuses these before it tells their size.
-        raise ImageError(
-            f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels: cut it into tiles, or make it smaller."
-        ) from None
+        raise ImageError(f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels: {SMALLER}.") from None
     except _DAMAGE as error:
         reason = str(error) or type(error).__name__
         raise ImageError(

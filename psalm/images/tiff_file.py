@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from psalm.errors import ImageError
 from psalm.images.files import check_page, check_pixels
 from psalm.images.orientation import turn
 from psalm.images.pillow_file import PillowFile
+from psalm.images.planes import only_windowed, planes_of
 
 # Kinds of TIFF of which every series is an image; others (slide scanners) add labels and previews as further series.
 _ALL_SERIES = ("generic", "imagej", "ome", "shaped", "uniform")
@@ -64,6 +66,10 @@ class _Series:
     def pages(self) -> int:
         return math.prod(length for axis, length in enumerate(self.leading) if axis != self.colour)
 
+    @property
+    def orientation(self) -> int:
+        return int(self.series.keyframe.tags.valueof("Orientation", default=1))
+
     def planes_of(self, page: int) -> list[int]:
         """Positions of the planes that make up a page."""
         if self.colour is None:
@@ -105,30 +111,56 @@ class TiffFile:
 
     def read(self, page: int) -> NDArray[Any]:
         """One image as (H, W) or (H, W, C), turned the way its orientation says."""
-        check_page(self._path, page, self.pages)
-        chosen = iter(self._series)
-        series = next(chosen)
-        while page >= series.pages:
-            page -= series.pages
-            series = next(chosen)
+        series, page = self._find(page)
         keyframe = series.series.keyframe
         check_pixels(self._path, keyframe.imagelength, keyframe.imagewidth)
         try:
             if keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
                 return self._with_pillow(series, page)
             planes = [self._plane(series.series, plane) for plane in series.planes_of(page)]
-            orientation = int(keyframe.tags.valueof("Orientation", default=1))
         except ImageError:
             raise
         except _DAMAGE as error:
             if series.colour is not None or "imagecodecs" not in str(error):
                 raise _damaged(self._path, error) from error
             return self._with_pillow(series, page)
-        return turn(planes[0] if series.colour is None else np.stack(planes, axis=-1), orientation)
+        return turn(planes[0] if series.colour is None else np.stack(planes, axis=-1), series.orientation)
+
+    def levels(self, page: int) -> Sequence[Any]:
+        """One image at all its levels, finest first, to be sliced; empty when it can only be read as a whole."""
+        series, page = self._find(page)
+        keyframe = series.series.keyframe
+        try:
+            is_plain = keyframe.photometric != tifffile.PHOTOMETRIC.PALETTE and series.orientation == 1
+            if not is_plain or keyframe.compression not in tifffile.TIFF.DECOMPRESSORS:
+                return ()
+            arrays = [self._array(series.series, i) for i in range(len(series.series.levels))]
+            return only_windowed(planes_of(self._path, arrays, str(series.series.axes).lower(), page))
+        except (*_DAMAGE, ImportError):
+            return ()
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _find(self, page: int) -> tuple[_Series, int]:
+        """The series that holds a page, and which of its own pages that is."""
+        check_page(self._path, page, self.pages)
+        for series in self._series:
+            if page < series.pages:
+                break
+            page -= series.pages
+        return series, page
+
+    def _array(self, series: Any, number: int) -> Any:
+        """A level of a series, of which nothing is read yet."""
+        level = series.levels[number]
+        if level.dataoffset is not None:
+            kind = np.dtype(self._file.byteorder + level.dtype.char)
+            return self._file.filehandle.memmap_array(kind, level.shape, level.dataoffset)
+        import zarr
+
+        return zarr.open(series.aszarr(level=number), mode="r")
 
     def _plane(self, series: Any, plane: int) -> NDArray[Any]:
         page = series.keyframe

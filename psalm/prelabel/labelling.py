@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psalm.annotations import Annotations
-from psalm.coco.rle import encode_mask
-from psalm.errors import ConditionError, ModelError, PSALMError
-from psalm.images.files import ImageFile, open_file
+from psalm.coco.rle import MAX_PIXELS, encode_mask
+from psalm.errors import ConditionError, ImageError, ModelError, PSALMError
+from psalm.images import ImageFile, open_file
 from psalm.prelabel.asking import Asker
 from psalm.prelabel.records import Found, Item, ModelFacts, Outcome
 from psalm.prelabel.tiles import TiledAsker
 from psalm.store import content_hash
+from psalm.tiling import ImageSource
 
 if TYPE_CHECKING:
     from psalm.batch_prediction import PreparedImage
@@ -27,13 +29,19 @@ if TYPE_CHECKING:
 _NO_MEMORY = "needs more memory than the model's device has: use another device, or a smaller image or model."
 # When so many images fail one after the other, it is the device or the model.
 _BROKEN = 5
+# Larger images are read in windows where their format allows it. All models see less of an image at once.
+PIXELS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
 class Ready:
-    """An item with its image as the model takes it, or with the reason why there is none."""
+    """An item with its image as the model takes it, or with the reason why there is none.
+
+    Of an image that is read in windows there is neither: only its size (height, width) is known.
+    """
 
     item: Item
+    size: tuple[int, int] = (0, 0)
     image: PreparedImage | None = None
     content_hash: str = ""
     error: str = ""
@@ -85,8 +93,12 @@ class Labeller:
         """Read the image of an item and make it ready for the model; whatever is wrong with the file is its reason."""
         path = self._root / item.path
         try:
-            file, digest = self._files.get(path)
-            return Ready(item, self.predictor.prepare(file.read(item.page)), digest)
+            file, digest = self._files.get(path), self._files.digest(path)
+            levels = file.levels(item.page)
+            if levels and math.prod(levels[0].shape[:2]) > PIXELS_AT_ONCE:
+                return Ready(item, _checked(path, levels[0].shape[:2]), content_hash=digest)
+            image = self.predictor.prepare(file.read(item.page))
+            return Ready(item, image.frame.original, image, digest)
         except MemoryError:
             return Ready(item, error=f"{item.name} needs more memory to be read than there is: make it smaller.")
         except (PSALMError, OSError) as error:
@@ -105,7 +117,7 @@ class Labeller:
         ModelError
             When the model failed on several images in a row.
         """
-        good = [ready for ready in batch if ready.image is not None]
+        good = [ready for ready in batch if not ready.error]
         done = {id(ready): outcome for ready, outcome in zip(good, self._ask(good), strict=True)} if good else {}
         return [done[id(ready)] if id(ready) in done else Outcome(ready.item, error=ready.error) for ready in batch]
 
@@ -130,6 +142,8 @@ class Labeller:
             if any(prompt["kind"] == "regions" for prompt in item.prompts):
                 return Outcome(item, error=f"{item.name} cannot be asked: {error}")
             raise error
+        if isinstance(error, ImageError):  # a window could not be read
+            return Outcome(item, error=_shorter(str(error), self._root))
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _BROKEN:
             raise ModelError(
@@ -144,14 +158,13 @@ class Labeller:
     def _pass(self, batch: Sequence[Ready]) -> list[Outcome]:
         start = time.perf_counter()
         prompts = batch[0].item.prompts
-        images = [ready.image for ready in batch if ready.image is not None]
         # An image that is cut anyway is not asked as a whole before.
-        whole = [image for image in images if not self._tiled.cuts(image.frame.original, prompts)]
+        whole = [ready.image for ready in batch if ready.image and not self._tiled.cuts(ready.size, prompts)]
         answers = dict(zip(map(id, whole), self._asker.ask(whole, prompts), strict=True)) if whole else {}
         outcomes = []
-        for ready, image in zip(batch, images, strict=True):
-            height, width = image.frame.original
-            answer, tiles = answers.get(id(image)), ""
+        for ready in batch:
+            height, width = ready.size
+            answer, tiles = answers.get(id(ready.image)), ""
             if answer is None or self._tiled.runs_out(answer, prompts):
                 objects, tiles = self._in_tiles(ready.item, len(batch))
             else:
@@ -164,8 +177,9 @@ class Labeller:
 
     def _in_tiles(self, item: Item, batch_size: int) -> tuple[tuple[Found, ...], str]:
         """The image is read again: to keep the pixels of every image at hand would take too much memory."""
-        pixels = self._files.get(self._root / item.path)[0].read(item.page)
-        return self._tiled.ask(pixels, item.prompts, self._asker.least_score(item.prompts), batch_size)
+        file = self._files.get(self._root / item.path)
+        source = ImageSource(file.levels(item.page) or [file.read(item.page)])
+        return self._tiled.ask(source, item.prompts, self._asker.least_score(item.prompts), batch_size)
 
 
 class _OpenFiles(threading.local):
@@ -176,12 +190,16 @@ class _OpenFiles(threading.local):
         self._file: ImageFile | None = None
         self._digest = ""
 
-    def get(self, path: Path) -> tuple[ImageFile, str]:
+    def get(self, path: Path) -> ImageFile:
         if self._file is None or path != self._path:
             self.close()
-            self._file = open_file(path)
-            self._path, self._digest = path, content_hash(path)
-        return self._file, self._digest
+            self._file, self._path, self._digest = open_file(path), path, ""
+        return self._file
+
+    def digest(self, path: Path) -> str:
+        """Of the file that `get` opened."""
+        self._digest = self._digest or content_hash(path)
+        return self._digest
 
     def close(self) -> None:
         if self._file is not None:
@@ -206,6 +224,15 @@ def _objects(answers: Sequence[Annotations]) -> tuple[Found, ...]:
             if mask.any():
                 found.append(Found(category.name, category.is_thing, encode_mask(mask), float(score), prompt))
     return tuple(found)
+
+
+def _checked(path: Path, size: tuple[int, int]) -> tuple[int, int]:
+    if math.prod(size) > MAX_PIXELS:
+        raise ImageError(
+            f"{path} has {size[0]} x {size[1]} pixels, more than the {MAX_PIXELS} that a mask can have: "
+            "save one of its coarser levels as an image."
+        )
+    return size
 
 
 def _shorter(reason: str, root: Path) -> str:

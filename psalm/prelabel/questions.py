@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from psalm.coco.rle import decode_segmentation, encode_mask
+from psalm.coco.rle import cut_out, decode_segmentation, encode_mask
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition, VisualPriorCondition
+from psalm.cutouts import Cutout, CutoutRegions
 from psalm.errors import ConditionError
 from psalm.prelabel.exemplar_files import ExemplarFile, exemplar_prompt
 
@@ -50,6 +51,22 @@ def to_condition(prompt: Mapping[str, Any]) -> Condition:
     except (KeyError, TypeError, ValueError) as error:
         raise ConditionError(f"A recorded prompt of the kind {kind!r} is damaged ({error}): ask it anew.") from error
     raise ConditionError(f"A recorded prompt of the kind {kind!r} cannot be asked again.")
+
+
+def to_regions(prompt: Mapping[str, Any]) -> CutoutRegions:
+    """The recorded regions of an image of any size; none of their masks is decoded as a whole.
+
+    Raises
+    ------
+    ConditionError
+        When the prompt is damaged.
+    """
+    try:
+        cutouts = [Cutout.from_mask(*cut_out(code)) for code in prompt["masks"]]
+        size = tuple(prompt["masks"][0]["size"])
+        return CutoutRegions(size, tuple(one for one in cutouts if one is not None), tuple(prompt["kinds"]))
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ConditionError(f"Recorded regions are damaged ({error}): ask them anew.") from error
 
 
 def folder_prompts(

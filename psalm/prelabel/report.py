@@ -12,13 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from psalm.annotations import Annotations
-from psalm.errors import ImageError
 from psalm.files import write_text
-from psalm.images import read_image, to_rgb8
 from psalm.overlay import draw_overlay
 from psalm.prelabel.dataset import Run
-from psalm.prelabel.output import annotations_of
+from psalm.prelabel.output import picture_of
 from psalm.prelabel.summary import BINS, RatedImage, Summary, summarise
 from psalm.store import AnnotationStore, ImageState
 
@@ -101,32 +98,13 @@ def write_page(store: AnnotationStore, path: Path | str, pictures: int = 8) -> P
 
 def thumbnail(store: AnnotationStore, rated: RatedImage) -> Thumbnail:
     """A picture of an image with its masks in the colours of their categories."""
-    try:
-        pixels = to_rgb8(read_image(store.image_root / rated.image.path, rated.image.page))
-    except ImageError:
+    drawn = picture_of(store, rated.image, _THUMBNAIL)
+    if drawn is None:
         return Thumbnail(rated, "")
-    found = annotations_of(store, rated.image)
-    if pixels.shape[:2] != found.size:
-        return Thumbnail(rated, "")
+    pixels, found = drawn
     colours = {category.id: category.colour for category in store.categories()}
-    small, masks = shrink(pixels, found.masks)
-    shown = Annotations(masks, found.category_ids, found.scores, found.categories)
     chosen = [colours[int(category_id)] for category_id in found.category_ids]
-    return Thumbnail(rated, embed(draw_overlay(small, shown, labels=False, colours=chosen)))
-
-
-def shrink(pixels: NDArray[np.uint8], masks: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """An (H, W, 3) image and its (N, H, W) masks at the size of a thumbnail; small ones stay as they are."""
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    scale = _THUMBNAIL / max(height, width)
-    if scale >= 1:
-        return pixels, masks
-    size = (max(round(height * scale), 1), max(round(width * scale), 1))
-    small = np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.BOX))
-    rows, columns = ((np.arange(new) + 0.5) * old / new for new, old in zip(size, (height, width), strict=True))
-    return small, masks[:, rows.astype(int)[:, None], columns.astype(int)]
+    return Thumbnail(rated, embed(draw_overlay(pixels, found, labels=False, colours=chosen)))
 
 
 def embed(picture: NDArray[np.uint8]) -> str:

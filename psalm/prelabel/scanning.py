@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from psalm.errors import ImageError
-from psalm.images import SUFFIXES
+from psalm.images import SUFFIXES, images_below
 
 # What a dataset folder holds beside its store; pictures in them are results, not images.
 RESULT_FOLDERS = ("overlays",)
 
 
 def find_images(folder: Path | str, skip: Path | str | None = None) -> list[Path]:
-    """Image files below a folder, sorted; hidden files and those below `skip` are left out.
+    """Image files and OME-Zarr folders below a folder, sorted; what is hidden or below `skip` is left out.
 
     Parameters
     ----------
@@ -31,9 +29,11 @@ def find_images(folder: Path | str, skip: Path | str | None = None) -> list[Path
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}: check the path.")
     left_out = () if skip is None else _results(Path(skip).resolve(), folder.resolve())
-    found = sorted(_images_below(folder, left_out))
+    found = sorted(images_below(folder, left_out, _refuse))
     if not found:
-        raise ImageError(f"{folder} holds no image: give a folder with {', '.join(sorted(SUFFIXES))} files.")
+        raise ImageError(
+            f"{folder} holds no image: give a folder with {', '.join(sorted(SUFFIXES))} files or .ome.zarr folders."
+        )
     return found
 
 
@@ -44,13 +44,5 @@ def _results(dataset: Path, folder: Path) -> tuple[Path, ...]:
     return (dataset,)
 
 
-def _images_below(folder: Path, left_out: tuple[Path, ...]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise ImageError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from error
-
-    for name, folders, files in os.walk(folder, onerror=refuse):
-        here = Path(name)
-        folders[:] = [each for each in folders if not each.startswith(".") and (here / each).resolve() not in left_out]
-        for file in files:
-            if not file.startswith(".") and Path(file).suffix.lower() in SUFFIXES:
-                yield here / file
+def _refuse(error: OSError) -> None:
+    raise ImageError(f"{error.filename} cannot be read ({error.strerror}): check its permissions.") from error

@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, Any
 from psalm.conditions import CategoryCondition
 from psalm.errors import ConditionError
 from psalm.prelabel.exemplar_files import mark
-from psalm.prelabel.questions import to_condition
+from psalm.prelabel.questions import to_condition, to_regions
 from psalm.prelabel.records import Found
-from psalm.tiling import TilePlan, predict_tiled
+from psalm.tiling import ImageSource, TilePlan, predict_tiled
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from psalm.annotations import Annotations
     from psalm.predictor import PSALMPredictor
 
 Prompt = Mapping[str, Any]
-OFF, AUTO = "off", "auto"
+OFF, AUTO, OBJECTS = "off", "auto", "objects:"
+# Every image is asked as a whole, however large it is and however much was found.
+_WHOLE = TilePlan(factor=1e9, most_objects=10**9)
 
 
 def read_tiles(text: str) -> TilePlan | None:
-    """``auto``, ``off``, or the side of a tile in pixels, as a plan; None for off.
+    """``auto``, ``off``, the side of a tile or ``objects:`` and the size of an object in pixels, as a plan.
+
+    None for off.
 
     Raises
     ------
@@ -36,15 +38,21 @@ def read_tiles(text: str) -> TilePlan | None:
         return None
     if word == AUTO:
         return TilePlan()
-    if not word.isdecimal() or not int(word):
-        raise ConditionError(f"Tiles cannot be {text!r}: give auto, off, or the side of a tile in pixels.")
-    return TilePlan(size=int(word))
+    number = word.removeprefix(OBJECTS)
+    if not number.isdecimal() or not int(number):
+        raise ConditionError(
+            f"Tiles cannot be {text!r}: give auto, off, the side of a tile in pixels, or objects: and the diameter of "
+            "the objects in pixels, as in objects:128."
+        )
+    return TilePlan(size=int(number)) if number == word else TilePlan(object_size=int(number))
 
 
 def name_tiles(plan: TilePlan | None) -> str:
     """A plan as `read_tiles` reads it."""
     if plan is None:
         return OFF
+    if plan.size is None and plan.object_size is not None:
+        return f"{OBJECTS}{plan.object_size:g}"
     return AUTO if plan.size is None else str(plan.size)
 
 
@@ -75,9 +83,9 @@ class TiledAsker:
         return any(len(found) >= limit for found, prompt in zip(answers, prompts, strict=True) if _is_divisible(prompt))
 
     def ask(
-        self, image: NDArray[Any], prompts: Sequence[Prompt], least: float | None, batch_size: int = 1
+        self, image: ImageSource, prompts: Sequence[Prompt], least: float | None, batch_size: int = 1
     ) -> tuple[tuple[Found, ...], str]:
-        """The objects of an image (H, W[, C]) of any size, and what was done, in words.
+        """The objects of an image of any size, and into which tiles it was cut, in words.
 
         Raises
         ------
@@ -88,8 +96,9 @@ class TiledAsker:
         message = ""
         for number, prompt in enumerate(prompts):
             predictor, condition = self._question(prompt)
-            answer = predict_tiled(predictor, image, condition, self.plan, score_threshold=least, batch_size=batch_size)
-            message = answer.message if _is_divisible(prompt) else message
+            plan = self.plan or _WHOLE
+            answer = predict_tiled(predictor, image, condition, plan, score_threshold=least, batch_size=batch_size)
+            message = answer.message if _is_divisible(prompt) and answer.looks > 1 else message
             objects = answer.objects
             categories = {category.id: category for category in objects.categories}
             for category_id, score, rle in zip(objects.category_ids, objects.scores, objects.rles(), strict=True):
@@ -102,6 +111,8 @@ class TiledAsker:
 
     def _question(self, prompt: Prompt) -> tuple[Any, Any]:
         """Who is asked, and what."""
+        if prompt["kind"] == "regions":
+            return self._predictor, to_regions(prompt)
         if prompt["kind"] != "exemplar":
             return self._predictor, to_condition(prompt)
         from psalm.exemplars import ExemplarPredictor

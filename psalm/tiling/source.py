@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from psalm.errors import ImageError
-from psalm.images import contrast_limits, read_image, to_rgb8
+from psalm.images import contrast_limits, open_file, read_image, to_rgb8
 
 Box: TypeAlias = tuple[int, int, int, int]
 """(row0, column0, row1, column1) in pixels; the upper ends are exclusive."""
@@ -47,20 +47,21 @@ class ImageSource:
         self._levels = sorted(levels, key=lambda level: -level.shape[0] * level.shape[1])
 
     @classmethod
-    def of(cls, image: Any) -> ImageSource:
+    def of(cls, image: Any, page: int | None = None) -> ImageSource:
         """The source of an array, of a list of arrays (finest first), of a path, or of a source.
 
-        A path may name an OME-Zarr folder, a TIFF with levels (both need ``pip install zarr``), or an image file.
+        Of OME-Zarr folders and TIFF files (both need ``pip install 'napari-psalm[zarr]'``) only windows are read, of
+        other files the whole. `page` says which image of a file with several is meant, as in `psalm.read_image`.
 
         Raises
         ------
         ImageError
-            When the image cannot be read or used.
+            When the image cannot be read or used, or is one of several and `page` is not given.
         """
         if isinstance(image, ImageSource):
             return image
         if isinstance(image, (str, Path)):
-            return cls(_open(Path(image)))
+            return cls(_open(Path(image), page))
         if isinstance(image, (list, tuple)) and image and hasattr(image[0], "shape"):
             return cls(image)
         return cls([image if hasattr(image, "shape") else np.asarray(image)])
@@ -147,68 +148,12 @@ def _read(level: Any, window: Box) -> NDArray[Any]:
     return np.asarray(level[window[0] : window[2], window[1] : window[3]])
 
 
-class _Plane:
-    """One plane of an array with more axes, its channels moved last; nothing is read until it is sliced."""
-
-    def __init__(self, array: Any, axes: str) -> None:
-        self._array, self._axes = array, axes
-        sizes = dict(zip(axes, array.shape, strict=True))
-        self._channels = sizes.get("c", 1) if 2 < sizes.get("c", 1) <= 4 else 0
-        self.shape = (sizes["y"], sizes["x"], self._channels) if self._channels else (sizes["y"], sizes["x"])
-        self.dtype = array.dtype
-
-    def __getitem__(self, index: tuple[slice, slice]) -> NDArray[Any]:
-        whole = slice(None) if self._channels else 0
-        chosen = {"y": index[0], "x": index[1], "c": whole}
-        pixels = np.asarray(self._array[tuple(chosen.get(axis, 0) for axis in self._axes)])
-        kept = [axis for axis in self._axes if axis in "yx" or (axis == "c" and self._channels)]
-        order = [kept.index(axis) for axis in ("y", "x", "c") if axis in kept]
-        return pixels.transpose(order)
-
-
-def _open(path: Path) -> Sequence[Any]:
-    if path.is_dir():
-        return _open_ome_zarr(path)
-    if path.suffix.lower() in (".tif", ".tiff", ".svs", ".ndpi"):
-        levels = _open_tiff_levels(path)
+def _open(path: Path, page: int | None) -> Sequence[Any]:
+    """The levels of an image file; it stays open as long as they are used."""
+    file = open_file(path)
+    if page is not None or file.pages == 1:
+        levels = file.levels(page or 0)
         if levels:
             return levels
-    return [read_image(path)]
-
-
-def _zarr(path: Path) -> Any:
-    try:
-        import zarr
-    except ImportError as error:
-        raise ImageError(f"{path} needs the package zarr: pip install 'napari-psalm[zarr]'.") from error
-    return zarr
-
-
-def _open_ome_zarr(path: Path) -> Sequence[Any]:
-    """The levels of the first image of an OME-Zarr folder (versions 0.4 and 0.5): first time, channel and plane."""
-    zarr = _zarr(path)
-    try:
-        node = zarr.open(str(path), mode="r")
-        if not hasattr(node, "attrs") or hasattr(node, "dtype"):
-            return [_Plane(node, "tczyx"[-node.ndim :] if node.ndim != 3 else "yxc")]
-        attributes = dict(node.attrs)
-        image = attributes.get("ome", attributes)["multiscales"][0]
-        axes = "".join(axis["name"] if isinstance(axis, dict) else axis for axis in image["axes"]).lower()
-        return [_Plane(node[level["path"]], axes) for level in image["datasets"]]
-    except (KeyError, IndexError, TypeError, ValueError, OSError) as error:
-        raise ImageError(f"{path} is no OME-Zarr image ({error}): give the folder that holds its levels.") from error
-
-
-def _open_tiff_levels(path: Path) -> Sequence[Any]:
-    """The levels of a pyramidal TIFF; nothing for a plain one."""
-    import tifffile
-
-    try:
-        series = tifffile.TiffFile(path).series[0]
-    except (OSError, ValueError, IndexError, tifffile.TiffFileError):
-        return []
-    if len(series.levels) < 2:
-        return []
-    zarr = _zarr(path)
-    axes = series.axes.lower().replace("s", "c")
-    return [_Plane(zarr.open(series.aszarr(level=i), mode="r"), axes) for i in range(len(series.levels))]
+    file.close()
+    return [read_image(path, page)]

@@ -84,6 +84,13 @@ def test_a_marked_object_becomes_a_track(run, clip, tmp_path):
     assert [code is None for code in track["segmentations"]] == [False] * 4 + [True] * 2
     labels = np.asarray(Image.open(tmp_path / "out" / "labels" / "2.png"))
     assert np.unique(labels).tolist() == [0, 7]
+    assert content["categories"][0]["name"] == "object"
+
+
+def test_a_marked_object_may_have_a_name(run, clip, tmp_path):
+    assert run(clip, "--mask", "0=first.png", "--category", "cell", "--out", "out").exit_code == 0
+    content = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert [category["name"] for category in content["categories"]] == ["cell"]
 
 
 def test_the_model_finds_the_objects_in_a_frame(run, clip, tmp_path):

@@ -16,6 +16,7 @@ from psalm.coco.rle import (
     masks_by_value,
     odd_of,
     pixels_of,
+    sample,
     to_rle,
 )
 from psalm.errors import AnnotationError
@@ -91,6 +92,13 @@ def test_a_mask_is_cut_out_of_its_image():
     mask[20:25, 30:33], mask[21, 31] = True, False
     part, origin = cut_out(encode_mask(mask))
     assert origin == (20, 30) and np.array_equal(part, mask[20:25, 30:33])
+
+
+def test_single_pixels_are_looked_up():
+    mask = np.random.default_rng(0).random((31, 17)) > 0.5
+    rows, columns = np.array([0, 3, 30]), np.array([0, 1, 9, 16])
+    assert np.array_equal(sample(encode_mask(mask), rows, columns), mask[np.ix_(rows, columns)])
+    assert sample(encode_mask(mask), rows[:0], columns).shape == (0, 4)
 
 
 def test_values_of_a_picture_become_masks():

@@ -122,6 +122,43 @@ def test_pages_of_several_sizes_and_levels_of_a_pyramid(tmp_path: Path):
     assert read_image(tmp_path / "pyramid.ome.tif").shape == (64, 64)
 
 
+@pytest.mark.parametrize("kind", ["tiles", "strips", "one header", "big-endian", "planes of colours", "pages"])
+def test_tiffs_are_read_in_windows(tmp_path: Path, kind: str):
+    pytest.importorskip("zarr")
+    stack, path = np.arange(2 * 64 * 96 * 3, dtype=np.uint16).reshape(2, 64, 96, 3), tmp_path / "a.tif"
+    if kind == "tiles":
+        with tifffile.TiffWriter(path, ome=True) as writer:
+            options = {"tile": (16, 16), "photometric": "rgb", "compression": "zlib"}
+            writer.write(stack, subifds=1, **options)
+            writer.write(stack[:, ::2, ::2], subfiletype=1, **options)
+    elif kind == "planes of colours":
+        tifffile.imwrite(path, np.moveaxis(stack[0], -1, 0), photometric="rgb", planarconfig="separate")
+    elif kind == "pages":
+        with tifffile.TiffWriter(path) as writer:
+            for plane in stack:
+                writer.write(plane, photometric="rgb", metadata=None, rowsperstrip=8, compression="zlib")
+    else:
+        options = {"strips": {"rowsperstrip": 16}, "one header": {"truncate": True}, "big-endian": {"byteorder": ">"}}
+        tifffile.imwrite(path, stack, photometric="rgb", **options[kind])
+    with open_image(path) as file:
+        for page in range(file.pages):
+            whole, levels = file.read(page), file.levels(page)
+            assert len(levels) == 1 + (kind == "tiles")
+            assert np.array_equal(levels[0][10:40, 50:96], whole[10:40, 50:96])
+        with pytest.raises(ImageError, match="has no page"):
+            file.levels(file.pages)
+
+
+def test_what_needs_more_than_its_pixels_is_read_as_a_whole(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, RAMP, extratags=[(274, 3, 1, 6, True)])  # lies on its side
+    with open_image(path) as file:
+        assert not file.levels(0)
+    Image.fromarray(RAMP.astype(np.uint8)).convert("P").save(path)
+    with open_image(path) as file:
+        assert not file.levels(0)
+
+
 def test_frames_of_an_animation_are_pages(tmp_path: Path):
     frames = [Image.fromarray(np.full((5, 6), 40 * i, dtype=np.uint8)) for i in range(3)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])

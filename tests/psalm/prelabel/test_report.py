@@ -5,11 +5,10 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from psalm.conditions import CategoryCondition
 from psalm.prelabel import prelabel
-from psalm.prelabel.report import seconds, shrink, write_page
+from psalm.prelabel.report import seconds, write_page
 from psalm.prelabel.summary import summarise
 from psalm.store import AnnotationStore, NewObject
 
@@ -77,19 +76,6 @@ def test_an_empty_dataset_and_lost_images(folder, dataset, tmp_path):
     assert "cannot be read any more" in write_page(dataset, tmp_path / "page.html").read_text()
     with AnnotationStore.create(tmp_path / "empty", folder) as store:
         assert "Nothing was found yet" in write_page(store, tmp_path / "empty.html").read_text()
-
-
-def test_thumbnails_keep_masks_in_place():
-    pixels = np.zeros((960, 480, 3), dtype=np.uint8)
-    masks = np.zeros((1, 960, 480), dtype=bool)
-    pixels[480:, :240] = 255
-    masks[0] = pixels[..., 0] > 0
-    small, small_masks = shrink(pixels, masks)
-    assert small.shape == (480, 240, 3)
-    assert np.array_equal(small[..., 0] > 127, small_masks[0])
-    tiny = np.zeros((5, 6, 3), dtype=np.uint8)
-    assert shrink(tiny, masks)[0] is tiny
-    assert Image.fromarray(small).size == (240, 480)
 
 
 def test_durations():

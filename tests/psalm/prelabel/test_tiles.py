@@ -6,22 +6,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from scipy import ndimage
 
 from psalm.annotations import Annotations, Category
-from psalm.conditions import CategoryCondition, SentenceCondition
+from psalm.conditions import CategoryCondition, SentenceCondition, VisualPriorCondition
 from psalm.config import PSALMConfig
 from psalm.decoding import Thresholds
 from psalm.errors import ConditionError, OutputError
+from psalm.images.tiff_file import TiffFile
+from psalm.images.zarr_folder import ZarrFolder
+from psalm.prelabel import labelling
 from psalm.prelabel.labelling import Labeller
 from psalm.prelabel.pipeline import HereEngine
-from psalm.prelabel.questions import to_prompt
+from psalm.prelabel.questions import to_prompt, to_regions
 from psalm.prelabel.records import Item
 from psalm.prelabel.run import prelabel
 from psalm.prelabel.tiles import name_tiles, read_tiles
-from psalm.tiling import TilePlan
+from psalm.tiling import TilePlan, predict_tiled
 from tests.psalm.prelabel.fakes import FakePredictor as Stripes
+from tests.psalm.zarr_images import write_ome_zarr
 
 DISC = CategoryCondition(["disc"])
 
@@ -37,7 +42,7 @@ class DiscFinder(Stripes):
 
     def predict_batch(self, images: Sequence[Any], condition: Any, *rest: Any) -> list[Annotations]:
         self.tiles += [image.shape[:2] for image in images]
-        return [self._answer(image, DISC) for image in images]
+        return [self._answer(image, one) for image, one in zip(images, condition, strict=True)]
 
     def _answer(self, pixels: Any, condition: Any) -> Annotations:
         size = pixels.shape[:2]
@@ -118,11 +123,60 @@ def test_the_report_counts_images_in_tiles_and_another_tiling_is_another_questio
         prelabel(folder, tmp_path / "out", [DISC], finder)
 
 
+@pytest.mark.parametrize("tiles", ["auto", "off", "96", "objects:20"])
+def test_a_large_image_is_read_in_windows_and_answered_as_by_the_python_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiles: str
+) -> None:
+    monkeypatch.setattr(labelling, "PIXELS_AT_ONCE", 10_000)
+    _field(tmp_path, "large.png", 384, 32)
+    pixels = np.asarray(Image.open(tmp_path / "large.png"))
+    write_ome_zarr(tmp_path / "large.ome.zarr", pixels)
+    with tifffile.TiffWriter(tmp_path / "large.tif") as file:
+        file.write(pixels, subifds=1, tile=(64, 64))
+        file.write(pixels[::2, ::2], subfiletype=1, tile=(64, 64))
+    for reader in (ZarrFolder, TiffFile):
+        monkeypatch.setattr(reader, "read", lambda self, page: pytest.fail("The whole image was read."))
+    names = ["large.ome.zarr", "large.tif"]
+    finder: Any = DiscFinder()
+    for name, outcome in zip(names, _engine(tmp_path, tiles).outcomes(_items(*names)), strict=True):
+        plan = read_tiles(tiles) or TilePlan(factor=100, most_objects=1000)
+        expected = predict_tiled(finder, tmp_path / name, DISC, plan, score_threshold=0.25).objects
+        assert (outcome.error, outcome.height, outcome.width) == ("", 384, 384)
+        assert [found.rle for found in outcome.objects] == expected.rles()
+        assert len(expected) == (0 if tiles == "off" else 144)
+        assert bool(outcome.tiles) == (tiles != "off")
+
+
+def test_sentences_and_regions_of_a_large_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "PIXELS_AT_ONCE", 10_000)
+    write_ome_zarr(tmp_path / "a.zarr", np.zeros((200, 300), np.uint8))
+    (outcome,) = _engine(tmp_path, "auto").outcomes(_items("a.zarr", condition=SentenceCondition("all")))
+    assert [found.rle["size"] for found in outcome.objects] == [[200, 300]]
+    regions = to_regions(to_prompt(VisualPriorCondition.from_boxes([[10, 20, 30, 50]], (200, 300))))
+    assert (regions.size, regions.kinds, regions.cutouts[0].box) == ((200, 300), ("box",), (10, 20, 30, 50))
+    with pytest.raises(ConditionError, match="ask them anew"):
+        to_regions({"kind": "regions", "masks": []})
+
+
+def test_damaged_windows_fail_their_image_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "PIXELS_AT_ONCE", 10_000)
+    for name in ("a.zarr", "b.zarr"):
+        write_ome_zarr(tmp_path / name, np.full((200, 300), 9, np.uint8))
+    next(path for path in (tmp_path / "a.zarr/0/c").rglob("*") if path.is_file()).write_bytes(b"nothing")
+    bad, good = _engine(tmp_path, "auto").outcomes(_items("a.zarr", "b.zarr"))
+    assert bad.error.startswith("a.zarr cannot be read") and not good.error
+    monkeypatch.setattr(labelling, "MAX_PIXELS", 50_000)
+    (huge,) = _engine(tmp_path, "auto").outcomes(_items("b.zarr"))
+    assert "200 x 300 pixels, more than" in huge.error
+
+
 def test_tiles_are_read_and_named() -> None:
     assert read_tiles("off") is None
     assert read_tiles("auto") == TilePlan()
     assert read_tiles("512") == TilePlan(size=512)
-    assert [name_tiles(read_tiles(text)) for text in ("off", "auto", "512")] == ["off", "auto", "512"]
-    for text in ("", "0", "-3", "big"):
-        with pytest.raises(ConditionError, match="give auto, off, or"):
+    assert read_tiles("objects:128") == TilePlan(object_size=128)
+    for text in ("off", "auto", "512", "objects:128"):
+        assert name_tiles(read_tiles(text)) == text
+    for text in ("", "0", "-3", "big", "objects:", "objects:0", "objects:big"):
+        with pytest.raises(ConditionError, match="give auto, off, the side"):
             read_tiles(text)

@@ -112,6 +112,19 @@ def test_an_unknown_image_is_named(store):
             use(77)
 
 
+def test_content_hash_of_a_folder_knows_its_records_and_sizes(tmp_path):
+    files = {"zarr.json": b'{"a": 1}', "0/c/0/0": b"pixels", "0/c/0/1": b"more"}
+    for name in ("one", "two"):
+        for file, data in files.items():
+            (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / file).write_bytes(data)
+    first = content_hash(tmp_path / "one")
+    assert content_hash(tmp_path / "two") == first
+    (tmp_path / "two/zarr.json").write_bytes(b'{"a": 2}')
+    (tmp_path / "one/0/c/0/1").write_bytes(b"much more")
+    assert first not in (content_hash(tmp_path / "one"), content_hash(tmp_path / "two"))
+
+
 def test_content_hash_is_the_sha256_of_the_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert content_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

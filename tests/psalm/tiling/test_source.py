@@ -13,6 +13,7 @@ from psalm.conditions import CategoryCondition
 from psalm.errors import ImageError
 from psalm.images import to_rgb8
 from psalm.tiling import ImageSource, TilePlan, predict_tiled
+from tests.psalm.zarr_images import write_ome_zarr
 
 from .conftest import FieldPredictor, ellipses
 
@@ -93,18 +94,16 @@ def test_little_of_a_large_image_is_in_memory_at_once():
 
 @pytest.mark.parametrize("version", [2, 3])
 def test_an_ome_zarr_folder_is_read_at_its_levels(version, ramp, tmp_path: Path):
-    zarr = pytest.importorskip("zarr")
-    group = zarr.open_group(str(tmp_path / "image.zarr"), mode="w", zarr_format=version)
-    for level in range(2):
-        pixels = ramp[:: 2**level, :: 2**level][None, None]
-        array = group.create_array(str(level), shape=pixels.shape, dtype=pixels.dtype, chunks=(1, 1, 64, 64))
-        array[:] = pixels
-    axes = [{"name": name} for name in "czyx"]
-    record = {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}, {"path": "1"}]}]}
-    group.attrs.update(record if version == 2 else {"ome": record})
-    source = ImageSource.of(tmp_path / "image.zarr")
+    source = ImageSource.of(write_ome_zarr(tmp_path / "image.zarr", ramp[None, None], "czyx", version=version))
     assert (source.size, source.num_levels) == ((300, 400), 2)
     assert source.read((0, 0, 100, 80), shrink=2).shape == (50, 40, 3)
+
+
+def test_of_a_stack_one_page_is_named(ramp, tmp_path: Path):
+    path = write_ome_zarr(tmp_path / "stack.zarr", np.stack([ramp, ramp + 7]), "zyx", levels=1)
+    with pytest.raises(ImageError, match="stack of 2 pages"):
+        ImageSource.of(path)
+    assert (ImageSource.of(path, 1).read((0, 0, 300, 400)) == to_rgb8(ramp + 7)).all()
 
 
 def test_a_tiff_with_levels_is_read_at_its_levels(ramp, tmp_path: Path):
