@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from psalm.cli.console import DeviceOption, ModelOption, console, open_predictor, progress_bar
+from psalm.cli.console import DeviceOption, ModelOption, check_device, console, progress_bar
 from psalm.conditions import RegionKind, Task
 
 if TYPE_CHECKING:
     from psalm.evaluation.benchmark import Benchmark
-    from psalm.evaluation.processes import OpenBenchmark
+    from psalm.evaluation.processes import OpenBenchmark, OpenPredictor
 
 _FILE, _NAMED = "A COCO file of your own", "A published data set"
 
@@ -61,6 +61,9 @@ def evaluate(
     prompt: Annotated[RegionKind | None, typer.Option(help="For interactive: the mark made for each object.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split; val of a published data set.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many images or videos, spread evenly.")] = None,
+    tiles: Annotated[
+        str, typer.Option(help="Ask in tiles: auto, a side in pixels or objects:SIZE, as psalm prelabel does.")
+    ] = "off",
     model: ModelOption = "psalm-tiny",
     device: DeviceOption = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images that are asked together.")] = 1,
@@ -72,6 +75,10 @@ def evaluate(
     pictures: Annotated[Path | None, typer.Option(help="Also draw the best, median and worst cases.")] = None,
 ) -> None:
     """Measure a model on a published data set or a COCO file, as the field measures it."""
+    from psalm.evaluation.predictor import open_named
+    from psalm.evaluation.tiled import open_tiled
+    from psalm.prelabel.tiles import read_tiles
+
     if benchmark is None:
         wrong = {"--data": data, "--synonym-file": synonym_file, "--prompts": prompts, "--at-once": at_once}
         for name, value in (
@@ -93,7 +100,11 @@ def evaluate(
             name=benchmark, folder=str(data), split=split or "val", protocol=protocol, prompt=prompt, file=text["p"],
             synonyms=synonyms, synonym_file=text["s"], at_once=at_once,
         )  # fmt: skip
-    result = _run(opening, model, device, batch_size, processes, out, fresh, limit, pictures)
+    plan = read_tiles(tiles)
+    if plan and batch_size > 1:
+        raise typer.BadParameter("--tiles asks about one image after the other: leave --batch-size out.")
+    load = partial(open_named, model) if plan is None else partial(open_tiled, model, plan)
+    result = _run(opening, load, device, batch_size, processes, out, fresh, limit, pictures)
     _tell(result, json_file, markdown, pictures)
 
 
@@ -111,7 +122,7 @@ def _coco_file(annotations: Path, images: Path, *rest: Any) -> OpenBenchmark:
 
 def _run(
     opening: OpenBenchmark,
-    model: str,
+    load: OpenPredictor,
     device: str | None,
     batch_size: int,
     processes: int,
@@ -131,16 +142,17 @@ def _run(
     with TemporaryDirectory() as temporary:
         folder = out or Path(temporary)
         if processes > 1:
-            from psalm.evaluation.predictor import open_named
-
             with progress_bar("Evaluating") as show:
                 result = run_in_processes(
-                    opening, partial(open_named, model), _devices(device, processes), folder, batch_size, limit, fresh,
+                    opening, load, _devices(device, processes), folder, batch_size, limit, fresh,
                     lambda done, total: show(done, total, ""),
                 )  # fmt: skip
-            predictor = open_predictor(model, device) if pictures else None
+            predictor = load(device) if pictures else None
         else:
-            predictor = open_predictor(model, device)
+            check_device(device)
+            with console.status("Loading the model ..."):
+                predictor = load(device)
+            console.print(f"{escape(predictor.config.name)} on {predictor.device}", highlight=False)
             records = RecordFolder(folder, identity(benchmark, predictor), fresh)
             with progress_bar("Evaluating") as show:
                 result = run_benchmark(

@@ -112,4 +112,5 @@ def identity(benchmark: Benchmark, predictor: Any) -> dict[str, Any]:
         "model": predictor.config.name,
         "weights": str(getattr(predictor, "weights_hash", "")),
         "thresholds": vars(predictor.thresholds),
+        **({"tiles": vars(plan)} if (plan := getattr(predictor, "plan", None)) else {}),
     }

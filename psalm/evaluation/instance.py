@@ -104,8 +104,9 @@ class InstanceEvaluation:
         sizes = [(image.id, image.height, image.width) for image in images]
         coco = average_precision(sizes, truth, detections)
         names = self._dataset.category_of
+        miscounted = count_errors(truth, detections, self._threshold)
         per_category = {
-            names[i].name: {key: figures[key] for key in ("ap", "ap50", "ap75")}
+            names[i].name: {key: figures[key] for key in ("ap", "ap50", "ap75")} | {"count_error": miscounted.get(i)}
             for i, figures in coco.items()
             if figures["ap"] is not None
         }
@@ -147,6 +148,22 @@ def found_at_threshold(
     }
 
 
+def count_errors(
+    truth: Sequence[dict[str, Any]], detections: Sequence[dict[str, Any]], threshold: float
+) -> dict[int, float | None]:
+    """By how much a user who counts the objects of each category would be wrong, as a share of the true count.
+
+    A mean over the images that have the category; those with a crowd of it cannot be counted.
+    """
+    found = _count(d for d in detections if d["score"] >= threshold)
+    errors: dict[int, list[float]] = {}
+    for (image, category), objects in _by_image_and_category(truth).items():
+        if not any(record["iscrowd"] for record in objects):
+            wrong = abs(found.get((image, category), 0) - len(objects)) / len(objects)
+            errors.setdefault(category, []).append(wrong)
+    return {category: mean(values) for category, values in errors.items()}
+
+
 def _by_image_and_category(records: Any) -> dict[tuple[int, int], list[dict[str, Any]]]:
     groups: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for record in records:
@@ -154,5 +171,5 @@ def _by_image_and_category(records: Any) -> dict[tuple[int, int], list[dict[str,
     return groups
 
 
-def _count(records: Sequence[dict[str, Any]]) -> dict[tuple[int, int], int]:
+def _count(records: Any) -> dict[tuple[int, int], int]:
     return {key: len(group) for key, group in _by_image_and_category(records).items()}

@@ -13,7 +13,7 @@ from psalm.annotations import Annotations, Category
 from psalm.coco import CocoDataset, ImageEntry, read_coco, write_coco
 from psalm.config import PSALMConfig
 from psalm.decoding import Thresholds
-from psalm.evaluation.instance import InstanceEvaluation, found_at_threshold
+from psalm.evaluation.instance import InstanceEvaluation, count_errors, found_at_threshold
 
 CATEGORIES = (Category(1, "cell"), Category(2, "coin"))
 SHAPE = (50, 50)
@@ -129,3 +129,13 @@ def test_an_image_with_more_objects_than_coco_counts_is_noted(tmp_path: Path):
     evaluation = InstanceEvaluation(dataset)
     evaluation.add(dataset.images[0], Fixed([many]))
     assert any("more than 100 objects" in note for note in evaluation.figures()["notes"])
+
+
+def test_the_error_of_a_count_is_a_share_of_the_true_count():
+    def records(image: int, category: int, count: int, score: float = 0.9, iscrowd: int = 0) -> list[dict]:
+        return [{"image_id": image, "category_id": category, "score": score, "iscrowd": iscrowd}] * count
+
+    truth = [*records(1, 7, 10), *records(2, 7, 4), *records(3, 7, 5, iscrowd=1), *records(2, 8, 2)]
+    found = [*records(1, 7, 8), *records(1, 7, 50, score=0.2), *records(2, 7, 6), *records(3, 7, 1)]
+    # 2 of 10 missing and 2 beside 4; the crowd does not count; of category 8 nothing was found.
+    assert count_errors(truth, found, 0.5) == pytest.approx({7: (0.2 + 0.5) / 2, 8: 1.0})

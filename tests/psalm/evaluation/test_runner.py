@@ -62,7 +62,8 @@ def test_instance_of_shifted_masks(folder, shifted):
     assert result["overall"]["ap"] == pytest.approx(0.4)
     assert result["overall"]["ap50"] == pytest.approx(1) and result["overall"]["ap75"] == 0
     assert result["per_category"] == {
-        name: {"ap": pytest.approx(0.4), "ap50": pytest.approx(1), "ap75": 0} for name in ("cell", "coin")
+        name: {"ap": pytest.approx(0.4), "ap50": pytest.approx(1), "ap75": 0, "count_error": 0}
+        for name in ("cell", "coin")
     }
     assert result["overall"]["recall50"] == result["overall"]["precision50"] == 1
     assert result["overall"]["objects"] == 4
