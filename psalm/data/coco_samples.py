@@ -151,6 +151,7 @@ class CocoSamples:
             key=_key(path, copy),
             expressions=self._expressions(record["id"], annotations) if variant == 0 else (),
             rivals=self._negatives.rivals(_source(record), names),
+            unchecked=self._negatives.unchecked(_source(record), names),
         )
 
     def _by_image(

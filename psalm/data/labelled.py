@@ -40,6 +40,8 @@ class LabelledImage:
         Sentences that came with the image, each with positions in `things`.
     rivals : tuple of str
         Those of `absent` that images of the same source are labelled with.
+    unchecked : tuple of str
+        Names that nobody looked for: the image may show them or not, but no object in `things` is called so.
     colours : tuple of str or None, optional
         The colour that the pixels of each object show, None where unclear; found from the pixels when not given.
     """
@@ -55,6 +57,7 @@ class LabelledImage:
     key: str = ""
     expressions: tuple[tuple[str, tuple[int, ...]], ...] = ()
     rivals: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     colours: tuple[str | None, ...] | None = None
 
     @property

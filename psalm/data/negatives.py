@@ -8,7 +8,7 @@ _LABORATORY = frozenset({"microscopy", "medical"})
 # Seen in photographs everywhere and labelled in few: their absence from a label file says nothing.
 _COMMONPLACE = frozenset(
     ("person", "car", "building", "roof", "window", "vegetation", "tree", "street", "fence", "shop", "branch", "trunk",
-     "house", "wall", "door", "road", "bag", "bottle", "card", "coin", "cell", "nucleus")
+     "house", "wall", "door", "road", "bag", "bottle", "card")
 )  # fmt: skip
 _MANY_NAMES = 30
 # Everyday names that nobody overlooks: where the label file of a special subject lacks them, they are not there.
@@ -36,6 +36,7 @@ class Negatives:
         lists = {source: frozenset(names) for source, names in names_of.items()}
         everyday = {name for names in lists.values() if len(names) >= _MANY_NAMES for name in names - _CONSPICUOUS}
         self._own = lists
+        self._all = frozenset(name for names in lists.values() for name in names)
         self._allowed = {
             source: self._strangers(source, lists, domain_of, everyday) | own for source, own in lists.items()
         }
@@ -71,6 +72,10 @@ class Negatives:
     def rivals(self, source: str, present: Iterable[str]) -> tuple[str, ...]:
         """Those of the names that the source itself labels: likely to be asked of the image, and hard to tell apart."""
         return _unlike(self._own.get(source, ()), present)
+
+    def unchecked(self, source: str, present: Iterable[str]) -> tuple[str, ...]:
+        """The other names: in the image or not, none of them is what the labelled objects are called."""
+        return _unlike(self._all - self._allowed.get(source, frozenset()), present)
 
 
 def _unlike(names: Iterable[str], present: Iterable[str]) -> tuple[str, ...]:

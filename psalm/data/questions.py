@@ -18,6 +18,7 @@ MAX_OBJECTS = 100
 MAX_NAMES = 48
 MAX_SENTENCES = 16
 MAX_REGIONS = 8
+_MIXED = 0.35  # share of the class lists with names that nobody looked for
 
 _TASKS = {
     Task.INSTANCE: 0.34,
@@ -138,9 +139,17 @@ def _akin(alias: str, name: str) -> bool:
 
 
 def _class_list(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Question:
+    # People ask for names of all kinds at once. Where nobody looked for a name, nothing can be said of the background,
+    # but the objects that are labelled are certainly something else.
+    uncertain = bool(labelled.unchecked) or not labelled.exhaustive
+    mixed = task is Task.INSTANCE and uncertain and rng.random() < _MIXED
+    if mixed:
+        of_all_kinds = (*labelled.absent, *labelled.unchecked)
+        labelled = replace(labelled, absent=of_all_kinds, rivals=(), exhaustive=False)
     called, absent = _called(labelled, rng)
     present = list(dict.fromkeys(called))
-    names = _listed(present, absent if labelled.exhaustive else [], rng, everything=task is Task.PANOPTIC)
+    others = absent if labelled.exhaustive or mixed else []
+    names = _listed(present, others, rng, everything=task is Task.PANOPTIC)
     chosen = [i for i, name in enumerate(called) if name in names]
     capped = len(chosen) > MAX_OBJECTS
     if capped:

@@ -153,6 +153,7 @@ def _plain(labelled: LabelledImage) -> dict[str, Any]:
         "key": labelled.key,
         "expressions": labelled.expressions,
         "rivals": labelled.rivals,
+        "unchecked": labelled.unchecked,
         "colours": [thing.colour for thing in labelled.coloured],
     }
 
@@ -170,6 +171,7 @@ def _labelled(plain: dict[str, Any]) -> LabelledImage:
         plain["key"],
         tuple((text, tuple(positions)) for text, positions in plain["expressions"]),
         tuple(plain.get("rivals", ())),
+        tuple(plain.get("unchecked", ())),
         tuple(plain["colours"]),
     )
 
