@@ -147,6 +147,19 @@ class TwoWayGenerator(nn.Module):
             kept.update(masks=masks, quality=quality, description=description)
         return {name: kept[name] for name in ("masks", "quality", "description")}
 
+    def decode_seeds(self, features: ImageFeatures, b: int, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Drafts around seeds (N, 2) of image `b`: mask logits (N, 4, h, w), quality (N, 4) and states (N, 4, C)."""
+        embedding = features.generator["embedding"][b : b + 1]
+        image = embedding + self.prior_encoder.no_mask_embedding.weight[..., None, None]
+        return self.decoder(image, self.prior_encoder.grid(*embedding.shape[-2:]), self.prior_encoder.seeds(seeds))
+
+    def decode_regions(self, features: ImageFeatures, b: int, regions: Regions) -> tuple[Tensor, Tensor, Tensor]:
+        """Drafts around the regions of image `b`, as `decode_seeds` gives them."""
+        embedding = features.generator["embedding"][b : b + 1]
+        grid = embedding.shape[-2:]
+        sparse, dense = self.prior_encoder(regions, grid)
+        return self.decoder(embedding + dense, self.prior_encoder.grid(*grid), sparse)
+
     def seed_loss(self, features: ImageFeatures, masks: Sequence[Tensor], exhaustive: Sequence[bool]) -> Tensor:
         """Loss of the map of centres against the true masks (N, S, S) of each image.
 
@@ -170,9 +183,7 @@ class TwoWayGenerator(nn.Module):
         """The best distinct masks (Q, h, w) of one image with quality (Q,) and state (Q, C)."""
         embedding = features.generator["embedding"][b : b + 1]
         seeds = pick_seeds(self.seed_head(embedding, features.pyramid[1][b : b + 1]), self.num_seeds)[0]
-        image = embedding + self.prior_encoder.no_mask_embedding.weight[..., None, None]
-        pe = self.prior_encoder.grid(*embedding.shape[-2:])
-        chunks = [self.decoder(image, pe, self.prior_encoder.seeds(part)) for part in seeds.split(_SEEDS_AT_ONCE)]
+        chunks = [self.decode_seeds(features, b, part) for part in seeds.split(_SEEDS_AT_ONCE)]
         masks, quality, states = (torch.cat(part) for part in zip(*chunks, strict=True))
         # Seeds are points: of the four masks, the last three are meant for them.
         masks, quality, states = (x[:, 1:].flatten(0, 1) for x in (masks, quality, states))
@@ -201,10 +212,8 @@ class TwoWayGenerator(nn.Module):
         -------
         masks (4R, h, w), quality (4R,), states (4R, C), drawn (R, h, w), kinds (R,), owner (4R,)
         """
-        embedding = features.generator["embedding"][b : b + 1]
-        grid, device = embedding.shape[-2:], embedding.device
-        sparse, dense = self.prior_encoder(regions, grid)
-        masks, quality, states = self.decoder(embedding + dense, self.prior_encoder.grid(*grid), sparse)
+        masks, quality, states = self.decode_regions(features, b, regions)
+        device = masks.device
         cover = F.interpolate(regions.masks[:, None].float().to(device), masks.shape[-2:], mode="area")
         kinds = torch.tensor([_KINDS.index(kind) for kind in regions.kinds], device=device)
         spare = most - len(kinds)

@@ -138,6 +138,8 @@ class StageConfig:
         Questions about each image of a batch; a described stage reads what they have in common only once.
     seed_weight : float
         Weight of the mask generator's loss on where it looks for objects, on panoptic batches; 0 is off.
+    draft_weight : float
+        Weight of the loss of what the two-way generator drafts around visual priors, on interactive batches; 0 is off.
     criterion : CriterionConfig
     """
 
@@ -164,6 +166,7 @@ class StageConfig:
     described: bool = False
     questions: int = 1
     seed_weight: float = 0.0
+    draft_weight: float = 0.0
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from psalm.training import dividing
 from psalm.training.collate import Batch
 from psalm.training.config import StageConfig
 from psalm.training.criterion import Criterion
+from psalm.training.draft_loss import DraftLoss
 from psalm.training.feature_cache import FeatureCache
 from psalm.training.frozen import train_only
 from psalm.training.lora import MARK, add_lora, has_lora
@@ -73,6 +74,7 @@ class StageLoop:
         if self.divided:
             self.whole = dividing.divide(accelerator, self.whole, self.optimiser)
         self.criterion = Criterion(stage.criterion)
+        self.drafts = DraftLoss(self._two_way("draft_weight")) if stage.draft_weight else None
         self.cache = FeatureCache(cache_folder, model) if stage.cache else None
         self._seen: dict[str, list[float]] = defaultdict(list)
 
@@ -181,6 +183,9 @@ class StageLoop:
             if self.stage.seed_weight and batch.task is Task.PANOPTIC:
                 seeds = self._seed_loss(features, batch.targets)
                 total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())
+            if self.drafts and batch.regions:
+                drafts = self.drafts(features, batch.regions, batch.targets)
+                total, terms["drafts"] = total + self.stage.draft_weight * drafts, float(drafts.detach())
             proposals = self._propose(features, batch) if self.criterion.active else []
         if proposals:
             losses = self.criterion(proposals, batch.targets, batch.prompts[0].kind)
@@ -201,10 +206,16 @@ class StageLoop:
         return self.model.propose(features, batch.prompts, batch.regions, prefix=prefix)
 
     def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
+        masks, exhaustive = [t.masks for t in targets], [t.exhaustive for t in targets]
+        return self._two_way("seed_weight").seed_loss(features, masks, exhaustive)
+
+    def _two_way(self, option: str) -> TwoWayGenerator:
+        """The mask generator, which must be the two-way one for some options."""
         generator = self.model.mask_generator
         if not isinstance(generator, TwoWayGenerator):
-            raise ConfigError(f"seed_weight is set, but the {self.model.config.mask_generator} generator has no seeds.")
-        return generator.seed_loss(features, [t.masks for t in targets], [t.exhaustive for t in targets])
+            name = self.model.config.mask_generator
+            raise ConfigError(f"{option} is set, but the {name} generator drafts no masks: leave it out.")
+        return generator
 
 
 def prepare_model(model: PSALM, stage: StageConfig) -> None:

@@ -1,0 +1,122 @@
+"""Drafts around visual priors learn their objects, and what seeds' drafts say stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from psalm.errors import ConfigError
+from psalm.modeling.features import ImageFeatures, Regions
+from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.training.draft_loss import DraftLoss, mask_loss
+from psalm.training.targets import Target
+from tests.psalm.modeling.builders import two_way_config
+
+CHANNELS = (6, 8, 10, 12)
+
+
+@pytest.fixture
+def generator() -> TwoWayGenerator:
+    torch.manual_seed(0)
+    return TwoWayGenerator(two_way_config(), CHANNELS).eval()
+
+
+@pytest.fixture
+def image(generator: TwoWayGenerator) -> ImageFeatures:
+    torch.manual_seed(3)
+    pyramid = tuple(torch.randn(1, c, 96 // s, 96 // s) for c, s in zip(CHANNELS, (4, 8, 16, 16), strict=True))
+    with torch.no_grad():
+        return ImageFeatures(pyramid, torch.zeros(1, 1, 1), generator.encode(pyramid))
+
+
+def question() -> tuple[Regions, Target]:
+    """A box and a click, each for an object of its own; the objects stand in another order."""
+    regions, objects = torch.zeros(2, 96, 96, dtype=torch.bool), torch.zeros(2, 96, 96, dtype=torch.bool)
+    regions[0, 8:40, 8:40], regions[1, 68:72, 68:72] = True, True
+    objects[1, 8:40, 8:40], objects[0, 56:84, 56:84] = True, True
+    return Regions(regions, ("box", "point")), Target(objects, torch.tensor([1, 0]))
+
+
+def learn(generator: TwoWayGenerator, image: ImageFeatures, loss: DraftLoss, steps: int = 60) -> list[float]:
+    trained = [*generator.decoder.parameters()]
+    optimiser = torch.optim.Adam(trained, lr=3e-3)
+    regions, target = question()
+    values = []
+    for _ in range(steps):
+        optimiser.zero_grad()
+        value = loss(image, [regions], [target])
+        value.backward()
+        optimiser.step()
+        values.append(value.item())
+    return values
+
+
+def overlap(generator: TwoWayGenerator, image: ImageFeatures) -> tuple[float, float]:
+    """IoU of the best draft of the box and of the click with their objects."""
+    regions, target = question()
+    with torch.no_grad():
+        masks, _, _ = generator.decode_regions(image, 0, regions)
+    found = [target.iou(masks[label])[:, row].max() for row, label in enumerate(target.labels.tolist())]
+    return float(found[1]), float(found[0])
+
+
+def test_each_region_learns_its_own_object(generator: TwoWayGenerator, image: ImageFeatures) -> None:
+    before = overlap(generator, image)
+    values = learn(generator, image, DraftLoss(generator))
+    assert values[-1] < 0.6 * values[0]
+    assert max(before) < 0.5 < 0.75 < min(overlap(generator, image))
+
+
+def test_every_draft_learns_how_good_it_is(generator: TwoWayGenerator, image: ImageFeatures) -> None:
+    regions, target = question()
+
+    def wrong() -> float:
+        with torch.no_grad():
+            masks, quality, _ = generator.decode_regions(image, 0, regions)
+        truth = torch.stack([target.iou(masks[label])[:, row] for row, label in enumerate(target.labels.tolist())])
+        return float((quality[target.labels] - truth).abs().mean())
+
+    before = wrong()
+    learn(generator, image, DraftLoss(generator), steps=100)
+    assert wrong() < 0.5 * before
+
+
+def test_drafts_of_seeds_change_less_when_they_are_kept(
+    generator: TwoWayGenerator, image: ImageFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = torch.rand(20, 2, generator=torch.Generator().manual_seed(1)) * 96
+    start = {name: value.clone() for name, value in generator.state_dict().items()}
+    with torch.no_grad():
+        before = generator.decode_seeds(image, 0, seeds)[2]
+    changes = []
+    for weight in (1.0, 0.0):
+        generator.load_state_dict(start)
+        monkeypatch.setattr("psalm.training.draft_loss._KEEP", weight)
+        torch.manual_seed(0)
+        learn(generator, image, DraftLoss(generator), steps=40)
+        with torch.no_grad():
+            changes.append(float((generator.decode_seeds(image, 0, seeds)[2] - before).square().mean()))
+    assert changes[0] < 0.5 * changes[1]
+
+
+def test_the_loss_of_a_mask_is_least_for_the_mask_itself() -> None:
+    truth = torch.zeros(1, 12, 12)
+    truth[0, 3:9, 2:7] = 1
+    right, shifted = (torch.where(mask > 0, 12.0, -12.0) for mask in (truth, truth.roll(2, 1)))
+    assert float(mask_loss(right, truth)) < 0.01 < 0.3 < float(mask_loss(shifted, truth))
+    assert float(mask_loss(shifted, truth)) < float(mask_loss(-right, truth))
+
+
+def test_an_image_without_objects_has_no_loss(generator: TwoWayGenerator, image: ImageFeatures) -> None:
+    empty = Target(torch.zeros(0, 96, 96, dtype=torch.bool), torch.zeros(0, dtype=torch.long))
+    assert float(DraftLoss(generator)(image, [question()[0]], [empty])) == 0
+
+
+def test_a_generator_that_drafts_nothing_is_refused(settings: dict, tmp_path: Path) -> None:
+    from psalm.training import TrainConfig, train
+
+    settings["stages"][0]["draft_weight"] = 1.0
+    with pytest.raises(ConfigError, match="draft_weight is set"):
+        train(TrainConfig.from_dict(settings), progress=False)
