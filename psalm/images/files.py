@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from psalm.errors import ImageError
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+# What slide scanners write is TIFF under other names.
+_SLIDES = (".bif", ".ndpi", ".qptiff", ".scn", ".svs")
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp", *_SLIDES})
 # An image of this size takes a few GiB on its way to the model; more than that is not read as a whole by mistake.
 MAX_PIXELS = 100_000_000
 # What can be done about it.

@@ -113,7 +113,7 @@ class TiffFile:
         """One image as (H, W) or (H, W, C), turned the way its orientation says."""
         series, page = self._find(page)
         keyframe = series.series.keyframe
-        check_pixels(self._path, keyframe.imagelength, keyframe.imagewidth)
+        self._check_pixels(keyframe)
         try:
             if keyframe.photometric == tifffile.PHOTOMETRIC.PALETTE:
                 return self._with_pillow(series, page)
@@ -142,6 +142,18 @@ class TiffFile:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _check_pixels(self, page: Any) -> None:
+        """Refuse what is too large to be read as a whole, and say when another package would read it in parts."""
+        try:
+            check_pixels(self._path, page.imagelength, page.imagewidth)
+        except ImageError as error:
+            if page.compression in tifffile.TIFF.DECOMPRESSORS or not page.is_tiled:
+                raise
+            raise ImageError(
+                f"{self._path} has {page.imagelength} x {page.imagewidth} pixels in tiles with "
+                f"{page.compression.name} compression: pip install 'napari-psalm[slides]' to read it in parts."
+            ) from error
 
     def _find(self, page: int) -> tuple[_Series, int]:
         """The series that holds a page, and which of its own pages that is."""
