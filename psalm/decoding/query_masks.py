@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import threshold
 
@@ -121,8 +122,14 @@ class QueryMasks:
         mask = np.zeros((box[2] - box[0], box[3] - box[1]), dtype=bool)
         total = 0.0
         for rows, logits in resize_bands(model_image, frame.original, box):
-            mask[rows] = (logits > 0).cpu().numpy()
+            mask[rows] = _positive(logits)
             if self._quality is None:
                 # Rows are short enough for single precision, their sums are not.
                 total += float(threshold(logits.sigmoid_(), 0.5, 0.0, inplace=True).sum(dim=1).double().sum())
         return Cutout.from_mask(mask, (box[0], box[1])), total
+
+
+def _positive(logits: Tensor) -> NDArray[np.bool_]:
+    """Where logits are above zero."""
+    # On a CPU numpy compares ten times as fast as torch does.
+    return logits.numpy() > 0 if logits.device.type == "cpu" else (logits > 0).cpu().numpy()
