@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PhiConfig, PhiModel
 
 from psalm.config import PSALMConfig
 from psalm.modeling.input_sequence import InputSequence, Span
+from psalm.modeling.phi import KeysValues, PhiModel
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PrefixCache:
         The `Prompt.prefix` that was read.
     """
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    layers: tuple[KeysValues, ...]
     token_ids: tuple[int, ...]
 
     @property
@@ -38,7 +38,7 @@ class PrefixCache:
         """Memory it holds."""
         return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
 
-    def expand(self, batch: int) -> tuple[tuple[Tensor, Tensor], ...]:
+    def expand(self, batch: int) -> tuple[KeysValues, ...]:
         """The layers of a single sequence for a batch."""
         return tuple((keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1)) for keys, values in self.layers)
 
@@ -53,21 +53,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, config: PSALMConfig) -> None:
         super().__init__()
-        phi = PhiConfig(
-            vocab_size=config.vocab_size,
-            hidden_size=config.lm_hidden,
-            intermediate_size=config.lm_intermediate,
-            num_hidden_layers=config.lm_layers,
-            num_attention_heads=config.lm_heads,
-            max_position_embeddings=config.max_length,
-            layer_norm_eps=config.lm_norm_eps,
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": config.lm_rope_theta,
-                "partial_rotary_factor": config.lm_rotary_fraction,
-            },
-        )
-        self.model = PhiModel(phi)
+        self.model = PhiModel(config)
         self.full_attention = config.mask_token_attention == "full"
         # Only the published checkpoint has one; a small model saves the weight.
         published = config.mask_generator == "mask2former"
@@ -75,10 +61,7 @@ class LanguageModel(nn.Module):
 
     def set_checkpointing(self, on: bool) -> None:
         """Compute the layers again on the way back of training instead of keeping what they made."""
-        if on:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
-        else:
-            self.model.gradient_checkpointing_disable()
+        self.model.checkpointing = on
 
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         """Token ids (n,) to embeddings (n, D)."""
@@ -95,12 +78,7 @@ class LanguageModel(nn.Module):
         if read or self.full_attention:
             spans = sequence.mask_tokens if self.full_attention else ()
             mask = attention_mask(sequence.embeddings.shape[:2], spans, read, sequence.embeddings.device)
-        states = self.model(
-            inputs_embeds=sequence.embeddings[:, read:],
-            attention_mask=mask,
-            past_key_values=DynamicCache(prefix.layers) if prefix else None,
-            use_cache=prefix is not None,
-        ).last_hidden_state
+        states = self.model(sequence.embeddings[:, read:], mask, prefix.layers if prefix else ())
         return nn.functional.pad(states, (0, 0, read, 0))
 
     def read_prefix(
@@ -117,10 +95,11 @@ class LanguageModel(nn.Module):
             What was read of them before, the same for all B.
         """
         read = opening.length if opening else 0
-        cache = DynamicCache(opening.expand(len(embeddings)) if opening else (), config=self.model.config)
+        past = opening.expand(len(embeddings)) if opening else ()
         mask = attention_mask(embeddings.shape[:2], (), read, embeddings.device) if read else None
-        self.model(inputs_embeds=embeddings[:, read:], attention_mask=mask, past_key_values=cache, use_cache=True)
-        return PrefixCache(tuple((keys, values) for keys, values, *_ in cache), token_ids)
+        kept: list[KeysValues] = []
+        self.model(embeddings[:, read:], mask, past, kept)
+        return PrefixCache(tuple(kept), token_ids)
 
 
 def attention_mask(shape: Sequence[int], mask_tokens: Sequence[Span], read: int, device: torch.device) -> Tensor:
