@@ -1,7 +1,7 @@
 """Phi, the language model of the published PSALM, fed with embeddings.
 
-The same numbers come from transformers' `PhiModel`, whose names of weights these are. It is written out here because its
-import takes longer than loading a small model, and because it computes what one operation of torch does in many.
+The same numbers come from transformers' `PhiModel`, whose names of weights these are. It is written out because the
+import of that takes longer than loading a small model, and because it computes in many steps what torch does in one.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ def test_what_was_read_before_is_gone_on_from(ours: PhiModel) -> None:
 
 def test_positions_keep_their_precision_in_half_of_it(ours: PhiModel) -> None:
     half = PhiModel(CONFIG).to(torch.bfloat16)
-    for fine, coarse in zip(ours._angles(0, 2048, embeddings(1)), half._angles(0, 2048, embeddings(1).bfloat16())):
+    pairs = ours._angles(0, 2048, embeddings(1)), half._angles(0, 2048, embeddings(1).bfloat16())
+    for fine, coarse in zip(*pairs, strict=True):
         assert torch.equal(fine.bfloat16(), coarse)
 
 
