@@ -20,7 +20,7 @@ class PrefixCache:
     Parameters
     ----------
     layers : tuple of (keys, values)
-        One pair per layer, each (B, heads, P, head width).
+        One pair per layer, each (B, heads, P, head width); none where nothing was read.
     token_ids : tuple of int
         The `Prompt.prefix` that was read.
     """
@@ -31,12 +31,18 @@ class PrefixCache:
     @property
     def length(self) -> int:
         """How many embeddings (P) have been read."""
-        return self.layers[0][0].shape[2]
+        return self.layers[0][0].shape[2] if self.layers else 0
 
     @property
     def nbytes(self) -> int:
         """Memory it holds."""
         return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+
+    @classmethod
+    def begin(cls, layers: Sequence[KeysValues], length: int, token_ids: tuple[int, ...]) -> PrefixCache:
+        """The first `length` embeddings of longer sequences, whose other keys and values are let go."""
+        pairs = ((keys[:, :, :length].clone(), values[:, :, :length].clone()) for keys, values in layers)
+        return cls(tuple(pairs), token_ids)
 
     def expand(self, batch: int) -> tuple[KeysValues, ...]:
         """The layers of a single sequence for a batch."""
@@ -67,18 +73,21 @@ class LanguageModel(nn.Module):
         """Token ids (n,) to embeddings (n, D)."""
         return self.model.embed_tokens(token_ids)
 
-    def forward(self, sequence: InputSequence, prefix: PrefixCache | None = None) -> Tensor:
+    def forward(
+        self, sequence: InputSequence, prefix: PrefixCache | None = None, kept: list[KeysValues] | None = None
+    ) -> Tensor:
         """The last hidden states (B, L, D), after the final norm.
 
         Padding lies on the right, where attention to the past alone cannot see it; its own states mean nothing. With a
-        `prefix`, the states of the embeddings that it covers are zero.
+        `prefix`, the states of the embeddings that it covers are zero. `kept` gets the keys and values of all layers.
         """
         read = prefix.length if prefix else 0
         mask = None
         if read or self.full_attention:
             spans = sequence.mask_tokens if self.full_attention else ()
             mask = attention_mask(sequence.embeddings.shape[:2], spans, read, sequence.embeddings.device)
-        states = self.model(sequence.embeddings[:, read:], mask, prefix.layers if prefix else ())
+        past = prefix.expand(len(sequence.embeddings)) if prefix else ()
+        states = self.model(sequence.embeddings[:, read:], mask, past, kept)
         return nn.functional.pad(states, (0, 0, read, 0))
 
     def read_prefix(
