@@ -60,7 +60,6 @@ def build(config: PSALMConfig, dtype: torch.dtype, device: str = "cpu") -> PSALM
                 parameter.normal_(std=0.02)
             else:
                 parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
-    _restore_rotary(model)
     return model.eval()
 
 
@@ -75,15 +74,6 @@ class Uninitialised:
     def __exit__(self, *error: Any) -> None:
         for kind, method in self.kept.items():
             kind.reset_parameters = method  # type: ignore[method-assign]
-
-
-def _restore_rotary(model: PSALM) -> None:
-    """Rotary frequencies stay in float32 whatever the weights are, as after loading a checkpoint."""
-    config = model.config
-    width = int(config.lm_hidden // config.lm_heads * config.lm_rotary_fraction)
-    steps = torch.arange(0, width, 2, dtype=torch.float32) / width
-    rotary = model.language_model.model.rotary_emb
-    rotary.inv_freq = (1.0 / config.lm_rope_theta**steps).to(rotary.inv_freq.device)
 
 
 def matmul_rate(dtype: torch.dtype, side: int = 2048, repeats: int = 5) -> float:

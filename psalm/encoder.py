@@ -50,22 +50,35 @@ class ImageEncoder:
         return self._store.obtain(feature_key(rgb8, self._name), make, self._model.query_projector.weight.device)
 
     def prefix(self, features: ImageFeatures, prompt: Prompt) -> PrefixCache:
-        """What the language model makes of the images and the instruction of a prompt; kept with the features."""
+        """What the language model has read of the beginning of a prompt.
+
+        That is the images and the instruction, once they were asked together; before, the words that come first. A
+        prompt is then read in one go, and `PSALM.propose` keeps with the features what others will begin with.
+        """
         known = features.prefixes.get(prompt.prefix)
         if known is None:
             self._follow_weights()
-            with torch.inference_mode():
-                opening = self._openings.get(prompt.opening)
-                if opening is None and prompt.opening:
-                    opening = self._openings[prompt.opening] = self._model.read_opening(prompt)
-                known = features.prefixes[prompt.prefix] = self._model.read_prefix(features, prompt, opening)
             self._asked[prompt.prefix] = prompt
+            known = self._opening(prompt)
         return known
 
     def read_instructions(self, features: ImageFeatures) -> None:
         """Read the instructions that were asked of other images before they are asked of these."""
         for prompt in tuple(self._asked.values()):
-            self.prefix(features, prompt)
+            if prompt.prefix not in features.prefixes:
+                self._follow_weights()
+                with torch.inference_mode():
+                    known = self._model.read_prefix(features, prompt, self._opening(prompt))
+                features.prefixes[prompt.prefix] = known
+
+    def _opening(self, prompt: Prompt) -> PrefixCache:
+        """The words before the image, as they were read."""
+        if not prompt.opening:
+            return PrefixCache((), ())
+        if prompt.opening not in self._openings:
+            with torch.inference_mode():
+                self._openings[prompt.opening] = self._model.read_opening(prompt)
+        return self._openings[prompt.opening]
 
     def _follow_weights(self) -> None:
         """Forget everything once a weight has changed."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from psalm.errors import CheckpointError
 
@@ -45,6 +45,9 @@ def read_tokenizer(path: str | Path, vocab_size: int) -> PreTrainedTokenizerFast
         if file.exists():
             tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(file))
         else:
+            # Its import knows every model of transformers, and takes half a second.
+            from transformers import AutoTokenizer
+
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, tokenizer_type="codegen")
     except Exception as error:  # the tokenizers library raises nothing more particular
         raise CheckpointError(f"The tokenizer {file} cannot be read ({error}): copy or download it again.") from error

@@ -35,13 +35,14 @@ def resize_bands(map_: Tensor, size: tuple[int, int], box: Box) -> Iterator[tupl
     if sum(size) <= _TINY:
         yield slice(0, row1 - row0), resize(map_[None], size)[0, row0:row1, column0:column1]
         return
-    low, high, _ = _neighbours(map_.shape[0], size[0], row0, row1, map_.device)
-    first, last = int(low[0]), int(high[-1]) + 1
-    across = _between(map_[first:last].T.contiguous(), map_.shape[1], size[1], column0, column1)
-    wide, step = across.T.contiguous(), max(_BAND // (column1 - column0), 1)
-    for start in range(row0, row1, step):
-        stop = min(start + step, row1)
-        yield slice(start - row0, stop - row0), _between(wide, map_.shape[0], size[0], start, stop, first)
+    low, high, share = _neighbours(map_.shape[0], size[0], row0, row1, map_.device)
+    columns = _neighbours(map_.shape[1], size[1], column0, column1, map_.device)
+    step = max(_BAND // (column1 - column0), 1)
+    for start in range(0, row1 - row0, step):
+        rows = slice(start, min(start + step, row1 - row0))
+        first, last = int(low[rows][0]), int(high[rows][-1]) + 1
+        wide = _between(map_[first:last], 1, *columns)
+        yield rows, _between(wide, 0, low[rows] - first, high[rows] - first, share[rows, None])
 
 
 def positive_box(map_: Tensor) -> Box | None:
@@ -76,20 +77,19 @@ def widened(box: Box, margin: int, size: tuple[int, int]) -> Box:
     )
 
 
-def _between(rows: Tensor, old: int, new: int, start: int, stop: int, first: int = 0) -> Tensor:
-    """The rows from `start` to `stop` of `new` ones, made of `old` ones that are given from `first` on."""
-    low, high, share = _neighbours(old, new, start, stop, rows.device)
+def _between(map_: Tensor, axis: int, low: Tensor, high: Tensor, share: Tensor) -> Tensor:
+    """What lies between pairs of rows (axis 0) or columns (axis 1), given the share of each pair's second one."""
     # The order and the one rounding of torch's own kernel.
-    before, after = rows.index_select(0, low - first), rows.index_select(0, high - first)
+    before, after = map_.index_select(axis, low), map_.index_select(axis, high)
     return after.mul_(share).addcmul_(before, 1 - share)
 
 
 def _neighbours(old: int, new: int, start: int, stop: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Which two of `old` rows make each row from `start` to `stop` of `new` rows, and the second one's share (N, 1)."""
+    """Which two of `old` rows make each row from `start` to `stop` of `new` rows, and the share of the second one."""
     scale = torch.tensor(float(old), device=device) / new
     position = ((torch.arange(start, stop, device=device) + 0.5) * scale - 0.5).clamp_(min=0)
     low = position.long().clamp_(max=old - 1)
-    return low, (low + 1).clamp_(max=old - 1), (position - low)[:, None].clamp_(max=1)
+    return low, (low + 1).clamp_(max=old - 1), (position - low).clamp_(max=1)
 
 
 def _spread(old: int, new: int, start: int, stop: int) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,53 +69,48 @@ class DeformableAttention(nn.Module):
         """
         batch, count, dim = query.shape
         weights = self.attention_weights(query).view(batch, count, self.heads, -1).float().softmax(-1)
-        bag = self.levels * self.points
         table, layout = _bordered_rows(self.value_proj(value).float(), sizes, self.heads)
-        # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples; to join the
-        # corners of the points first would take longer than to gather them one after the other.
-        output = value.new_zeros(batch * count * self.heads, dim // self.heads, dtype=torch.float32)
-        for rows, shares in self._corners(query, reference_points, weights.flatten(2), layout, len(table) // batch):
-            corner = F.embedding_bag(rows.view(-1, bag), table, per_sample_weights=shares.view(-1, bag), mode="sum")
-            output = output.add_(corner)
+        # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples.
+        rows, shares = self._corners(query, reference_points, weights.flatten(2), layout, len(table) // batch)
+        output = F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
         return self.output_proj(output.view(batch, count, dim).to(query.dtype))
 
     def _corners(
         self, query: Tensor, reference_points: Tensor, weights: Tensor, layout: Sequence[_Level], image_rows: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    ) -> tuple[Tensor, Tensor]:
         """For each corner of the pixels around the points: its row of the table and what it adds.
 
-        Both are (B, N, heads * levels * points) tensors; the table has `image_rows` rows for each image. Coordinates
-        are in pixels of each level and float32: half precision cannot tell neighbours on a large map apart.
+        Both are (B * N * heads, 4 * levels * points) tensors; the table has `image_rows` rows for each image.
+        Coordinates are in pixels of each level and float32: half precision cannot tell neighbours on a large map apart.
         """
-        device = query.device
-        head = torch.arange(self.heads, device=device, dtype=torch.int32)
+        device, bag = query.device, self.levels * self.points
 
         def per_point(values: Sequence[int]) -> Tensor:
-            return (
-                torch.tensor(values, device=device, dtype=torch.int32).repeat_interleave(self.points).repeat(self.heads)
-            )
+            return torch.tensor(values, device=device, dtype=torch.int32).repeat_interleave(self.points)
 
-        columns, rows = (per_point([level.size[axis] for level in layout]).float() for axis in (1, 0))
-        start = per_point([level.start for level in layout]) + head.repeat_interleave(len(weights[0, 0]) // self.heads)
-        stride = per_point([level.stride for level in layout])
+        start, stride = per_point([level.start for level in layout]), per_point([level.stride for level in layout])
+        places = (start + torch.arange(self.heads, device=device, dtype=torch.int32)[:, None]).flatten()
         first = torch.arange(len(query), device=device, dtype=torch.int32) * image_rows
-        places, parts = start + first.view(-1, 1, 1), []
-        steps = torch.full_like(stride, self.heads), stride
-        for axis, (length, step) in enumerate(zip((columns, rows), steps, strict=True)):
-            offset = F.linear(query, self.sampling_offsets.weight[axis::2], self.sampling_offsets.bias[axis::2])
+        places, parts = places + first.view(-1, 1, 1), []
+        for axis, step in ((0, torch.full_like(stride, self.heads)), (1, stride)):
+            length = per_point([level.size[1 - axis] for level in layout]).repeat(self.heads).float()
+            linear = self.sampling_offsets
+            offset = F.linear(query, linear.weight[axis::2].contiguous(), linear.bias[axis::2].contiguous())
             at = torch.addcmul(offset.float() - 0.5, reference_points[:, axis, None], length)
             # Everything further outside reads the border, which is zero.
             at = at.clamp(min=-1).minimum(length)
             low = at.floor()
-            places = places + low.int() * step
-            parts.append(at - low)
+            places = places + low.int() * step.repeat(self.heads)
+            parts.append((at - low).view(-1, bag))
         right, down = parts
-        below, above = down * weights, (1 - down) * weights
-        left = 1 - right
-        yield places, above * left
-        yield places + self.heads, above * right
-        yield places + stride, below * left
-        yield places + (stride + self.heads), below * right
+        corners = torch.stack(
+            (torch.zeros_like(stride), torch.full_like(stride, self.heads), stride, stride + self.heads)
+        )
+        rows = (places.view(-1, 1, bag) + corners).flatten(1)
+        across = torch.stack((1 - right, right), dim=1)[:, None]
+        below = down * weights.view(-1, bag)
+        shares = torch.stack((weights.view(-1, bag) - below, below), dim=1)[:, :, None] * across
+        return rows, shares.flatten(1)
 
 
 @dataclass(frozen=True)

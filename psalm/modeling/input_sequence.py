@@ -37,6 +37,11 @@ class InputSequence:
     mask_tokens: tuple[Span, ...]
     conditions: tuple[tuple[Span, ...], ...]
 
+    @property
+    def prefix_length(self) -> int:
+        """How many embeddings of the first image come before its conditions and mask tokens."""
+        return min(self.mask_tokens[0][0], *(start for start, _ in self.conditions[0]))
+
     def mask_token_states(self, states: Tensor) -> Tensor:
         """The (B, Q, D) states of the mask tokens among all (B, L, D) states, padded with zeros as the tokens were."""
         rows = [states[b, start:stop] for b, (start, stop) in enumerate(self.mask_tokens)]

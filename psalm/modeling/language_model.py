@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, PhiConfig, PhiModel
 
 from psalm.config import PSALMConfig
 from psalm.modeling.input_sequence import InputSequence, Span
+from psalm.modeling.phi import KeysValues, PhiModel
 
 
 @dataclass(frozen=True)
@@ -20,25 +20,31 @@ class PrefixCache:
     Parameters
     ----------
     layers : tuple of (keys, values)
-        One pair per layer, each (B, heads, P, head width).
+        One pair per layer, each (B, heads, P, head width); none where nothing was read.
     token_ids : tuple of int
         The `Prompt.prefix` that was read.
     """
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    layers: tuple[KeysValues, ...]
     token_ids: tuple[int, ...]
 
     @property
     def length(self) -> int:
         """How many embeddings (P) have been read."""
-        return self.layers[0][0].shape[2]
+        return self.layers[0][0].shape[2] if self.layers else 0
 
     @property
     def nbytes(self) -> int:
         """Memory it holds."""
         return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
 
-    def expand(self, batch: int) -> tuple[tuple[Tensor, Tensor], ...]:
+    @classmethod
+    def begin(cls, layers: Sequence[KeysValues], length: int, token_ids: tuple[int, ...]) -> PrefixCache:
+        """The first `length` embeddings of longer sequences, whose other keys and values are let go."""
+        pairs = ((keys[:, :, :length].clone(), values[:, :, :length].clone()) for keys, values in layers)
+        return cls(tuple(pairs), token_ids)
+
+    def expand(self, batch: int) -> tuple[KeysValues, ...]:
         """The layers of a single sequence for a batch."""
         return tuple((keys.expand(batch, -1, -1, -1), values.expand(batch, -1, -1, -1)) for keys, values in self.layers)
 
@@ -53,21 +59,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, config: PSALMConfig) -> None:
         super().__init__()
-        phi = PhiConfig(
-            vocab_size=config.vocab_size,
-            hidden_size=config.lm_hidden,
-            intermediate_size=config.lm_intermediate,
-            num_hidden_layers=config.lm_layers,
-            num_attention_heads=config.lm_heads,
-            max_position_embeddings=config.max_length,
-            layer_norm_eps=config.lm_norm_eps,
-            rope_parameters={
-                "rope_type": "default",
-                "rope_theta": config.lm_rope_theta,
-                "partial_rotary_factor": config.lm_rotary_fraction,
-            },
-        )
-        self.model = PhiModel(phi)
+        self.model = PhiModel(config)
         self.full_attention = config.mask_token_attention == "full"
         # Only the published checkpoint has one; a small model saves the weight.
         published = config.mask_generator == "mask2former"
@@ -75,32 +67,27 @@ class LanguageModel(nn.Module):
 
     def set_checkpointing(self, on: bool) -> None:
         """Compute the layers again on the way back of training instead of keeping what they made."""
-        if on:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
-        else:
-            self.model.gradient_checkpointing_disable()
+        self.model.checkpointing = on
 
     def embed_tokens(self, token_ids: Tensor) -> Tensor:
         """Token ids (n,) to embeddings (n, D)."""
         return self.model.embed_tokens(token_ids)
 
-    def forward(self, sequence: InputSequence, prefix: PrefixCache | None = None) -> Tensor:
+    def forward(
+        self, sequence: InputSequence, prefix: PrefixCache | None = None, kept: list[KeysValues] | None = None
+    ) -> Tensor:
         """The last hidden states (B, L, D), after the final norm.
 
         Padding lies on the right, where attention to the past alone cannot see it; its own states mean nothing. With a
-        `prefix`, the states of the embeddings that it covers are zero.
+        `prefix`, the states of the embeddings that it covers are zero. `kept` gets the keys and values of all layers.
         """
         read = prefix.length if prefix else 0
         mask = None
         if read or self.full_attention:
             spans = sequence.mask_tokens if self.full_attention else ()
             mask = attention_mask(sequence.embeddings.shape[:2], spans, read, sequence.embeddings.device)
-        states = self.model(
-            inputs_embeds=sequence.embeddings[:, read:],
-            attention_mask=mask,
-            past_key_values=DynamicCache(prefix.layers) if prefix else None,
-            use_cache=prefix is not None,
-        ).last_hidden_state
+        past = prefix.expand(len(sequence.embeddings)) if prefix else ()
+        states = self.model(sequence.embeddings[:, read:], mask, past, kept)
         return nn.functional.pad(states, (0, 0, read, 0))
 
     def read_prefix(
@@ -117,10 +104,11 @@ class LanguageModel(nn.Module):
             What was read of them before, the same for all B.
         """
         read = opening.length if opening else 0
-        cache = DynamicCache(opening.expand(len(embeddings)) if opening else (), config=self.model.config)
+        past = opening.expand(len(embeddings)) if opening else ()
         mask = attention_mask(embeddings.shape[:2], (), read, embeddings.device) if read else None
-        self.model(inputs_embeds=embeddings[:, read:], attention_mask=mask, past_key_values=cache, use_cache=True)
-        return PrefixCache(tuple((keys, values) for keys, values, *_ in cache), token_ids)
+        kept: list[KeysValues] = []
+        self.model(embeddings[:, read:], mask, past, kept)
+        return PrefixCache(tuple(kept), token_ids)
 
 
 def attention_mask(shape: Sequence[int], mask_tokens: Sequence[Span], read: int, device: torch.device) -> Tensor:

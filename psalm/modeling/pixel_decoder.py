@@ -54,8 +54,8 @@ class PixelDecoder(nn.Module):
             PixelDecoderLayer(dim, config.num_heads, len(others), config.pixel_decoder_points, config.pixel_decoder_ffn)
             for _ in range(config.pixel_decoder_layers)
         )
-        self.lateral = _conv(finest, dim, 1).append(nn.ReLU())
-        self.output = _conv(dim, dim, 3).append(nn.ReLU())
+        self.lateral = _conv(finest, dim, 1).append(nn.ReLU(inplace=True))
+        self.output = _conv(dim, dim, 3).append(nn.ReLU(inplace=True))
         self.mask_features = nn.Conv2d(dim, config.mask_dim, kernel_size=1)
         nn.init.normal_(self.level_embed)
 
@@ -85,8 +85,10 @@ class PixelDecoder(nn.Module):
 
         refined = tokens.transpose(1, 2).split([rows * columns for rows, columns in sizes], dim=2)
         multi_scale = [level.unflatten(2, size) for level, size in zip(refined, sizes, strict=True)]
-        upsampled = F.interpolate(multi_scale[-1], size=finest.shape[2:], mode="bilinear", align_corners=False)
-        return self.mask_features(self.output(self.lateral(finest) + upsampled)), multi_scale
+        # The convolutions read channels that lie together, the transformer decoder whole maps.
+        last = multi_scale[-1].clone(memory_format=torch.channels_last)
+        upsampled = F.interpolate(last, size=finest.shape[2:], mode="bilinear", align_corners=False)
+        return self.mask_features(self.output(self.lateral(finest) + upsampled)).contiguous(), multi_scale
 
     def _position(self, sizes: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
         encodings = [sine_position_encoding(size, like.shape[2], like.device, like.dtype) for size in sizes]

@@ -48,6 +48,8 @@ class Projector(nn.Module):
         (B, ceil(h / 2 / pool) * ceil(w / 2 / pool), out) tensor
             Image tokens in row-major order.
         """
+        # With channels last, as they may come, processors would turn the large weights for so few pixels.
+        features = features.contiguous()
         x = self.norm1(self.conv1(features)).relu()
         x = self.norm2(self.conv2(self.conv2(x)))
         x = (x + self.shortcut(features)).relu()

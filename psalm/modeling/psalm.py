@@ -14,6 +14,7 @@ from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, M
 from psalm.modeling.input_sequence import InputSequence, assemble, fill_in
 from psalm.modeling.language_model import LanguageModel, PrefixCache
 from psalm.modeling.mask_generator import Mask2FormerGenerator
+from psalm.modeling.phi import KeysValues
 from psalm.modeling.projector import Projector
 from psalm.modeling.region_sampler import draw_points, pool_masks, pool_points
 from psalm.modeling.semantic_backbone import SemanticBackbone
@@ -89,7 +90,8 @@ class PSALM(nn.Module):
         reference : ImageFeatures, optional
             Of the images on which the regions were drawn, where these are others (a frame of a video, say).
         prefix : PrefixCache, optional
-            From `read_prefix`, to spare reading the image and the instruction again.
+            From `read_prefix`, to spare reading the image and the instruction again. One from `read_opening` covers
+            less; what is read on the way to the condition is then put into ``features.prefixes``.
 
         Returns
         -------
@@ -102,8 +104,8 @@ class PSALM(nn.Module):
             When numbers of images, prompts and regions do not fit, kinds of prompt are mixed, or a region is too small.
         """
         kind = _check(features, prompts, regions)
-        if prefix is not None and any(prompt.prefix != prefix.token_ids for prompt in prompts):
-            raise ConditionError("The prefix was read for another kind of prompt: read it again for these prompts.")
+        if prefix is not None:
+            _check_prefix(prefix, prompts)
         draft = self.mask_generator.draft(features, regions)
         region_tokens = draft.region_tokens
         if region_tokens is None and regions is not None:
@@ -112,7 +114,11 @@ class PSALM(nn.Module):
         direct = self.config.mask_token_path == "direct"
         counts = [0] * len(prompts) if direct else _num_mask_tokens(draft, prompts)
         sequence = assemble(prompts, embed, features.image_tokens, draft.tokens, region_tokens, counts)
-        states = self.language_model(sequence, prefix)
+        unread = prefix is not None and prefix.token_ids != prompts[0].prefix
+        kept: list[KeysValues] | None = [] if unread else None
+        states = self.language_model(sequence, prefix, kept)
+        if kept is not None:
+            features.prefixes[prompts[0].prefix] = PrefixCache.begin(kept, sequence.prefix_length, prompts[0].prefix)
         queries = self.query_projector(draft.tokens if direct else sequence.mask_token_states(states))
         conditions = self.embed_conditions(states, sequence, kind)
         return self.mask_generator(features, draft, queries, conditions)
@@ -183,6 +189,13 @@ def _num_mask_tokens(draft: Draft, prompts: Sequence[Prompt]) -> Sequence[int] |
         return draft.counts
     per_region = draft.tokens.shape[1] // draft.region_tokens.shape[1]
     return [per_region * prompt.num_conditions for prompt in prompts]
+
+
+def _check_prefix(prefix: PrefixCache, prompts: Sequence[Prompt]) -> None:
+    """All prompts begin with what was read, and share what is to be kept of them."""
+    read = prefix.token_ids
+    if any(prompt.prefix != prompts[0].prefix or prompt.prefix[: len(read)] != read for prompt in prompts):
+        raise ConditionError("The prefix was read for another kind of prompt: read it again for these prompts.")
 
 
 def _check(features: ImageFeatures, prompts: Sequence[Prompt], regions: Sequence[Regions] | None) -> ConditionKind:

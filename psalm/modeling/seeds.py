@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import ndimage
 from torch import Tensor, nn
 
 STRIDE = 4
@@ -48,6 +47,8 @@ def pick_seeds(centre_logits: Tensor, count: int) -> Tensor:
 
 def centre_targets(masks: Tensor) -> Tensor:
     """Training target (h, w) for the masks (N, S, S) of one image: depth inside each object over its greatest depth."""
+    from scipy import ndimage  # training alone needs it
+
     h, w = masks.shape[-2] // STRIDE, masks.shape[-1] // STRIDE
     target = np.zeros((h, w), dtype=np.float32)
     for mask in masks.cpu().numpy():

@@ -189,11 +189,11 @@ class SwinBackbone(nn.Module):
         Returns
         -------
         tuple of (B, C_i, h_i, w_i) tensors
-            res2 to res5 at strides 4, 8, 16 and 32.
+            res2 to res5 at strides 4, 8, 16 and 32, with channels last in memory.
         """
         x = self.patch_embed(images)
         pyramid = []
         for stage, norm in zip(self.layers, self.norms, strict=True):
             level, x = stage(x)
-            pyramid.append(norm(level).permute(0, 3, 1, 2).contiguous())
+            pyramid.append(norm(level).permute(0, 3, 1, 2))
         return tuple(pyramid)

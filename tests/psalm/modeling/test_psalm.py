@@ -185,6 +185,26 @@ def test_a_read_prefix_changes_nothing(images: Tensor, attention: Any) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("attention", ["causal", "full"])
+def test_a_prompt_that_is_read_in_one_go_leaves_its_prefix(images: Tensor, attention: Any) -> None:
+    torch.manual_seed(0)
+    model = PSALM(PSALMConfig.small(decoder_layers=2, image_size=96, mask_token_attention=attention)).eval()
+    prompts = [categories(2, 3, 1), categories(1, 4, 1, 2)]
+    features = model.encode_image(images)
+    plain = model.propose(features, prompts)[-1]
+    assert not features.prefixes
+    begun = model.propose(features, prompts, prefix=model.read_opening(prompts[0]))[-1]
+    (kept,) = features.prefixes.values()
+    expected = model.read_prefix(features, prompts[0])
+    assert kept.token_ids == expected.token_ids
+    torch.testing.assert_close(kept.layers, expected.layers, **CLOSE)
+    continued = model.propose(features, prompts, prefix=kept)[-1]
+    for found in (begun, continued):
+        torch.testing.assert_close(found.mask_logits, plain.mask_logits, **CLOSE)
+        torch.testing.assert_close(found.condition_logits, plain.condition_logits, **CLOSE)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("count", [None, 2])
 def test_the_small_model_fits_together(count: int | None) -> None:
     config = PSALMConfig.small(backbone="tiny_vit", mask_generator="two_way", image_size=128)
