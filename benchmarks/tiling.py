@@ -19,7 +19,7 @@ import json
 import time
 import tracemalloc
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,21 +171,11 @@ def video(model: str, clips: int, length: int) -> None:
 
 
 def real(model: str, pack: Path, most: int) -> None:
-    """J of clips of DAVIS 2016 in a folder with images/ and COCO's annotations.json, one object each."""
-    from pycocotools import mask as coco_mask
-
+    """J of clips of DAVIS 2016."""
     predictor = PSALMPredictor.from_pretrained(model)
-    stored = json.loads((pack / "annotations.json").read_text(encoding="utf-8"))
-    codes = {one["image_id"]: one["segmentation"] for one in stored["annotations"]}
-    clips: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for image in sorted(stored["images"], key=lambda one: str(one["file_name"])):
-        if image["source"] == "davis2016" and image["id"] in codes:
-            clips[image["file_name"].rsplit("_", 1)[0]].append(image)
     print("clip                        frames  J mean  J last  frames/s")
     means = []
-    for name, images in clips.items():
-        frames = [np.asarray(Image.open(pack / "images" / one["file_name"]).convert("RGB")) for one in images[:most]]
-        labels = [coco_mask.decode(codes[one["id"]]).astype(np.int64) for one in images[:most]]
+    for name, frames, labels in davis_clips(pack, most):
         if len(frames) < 2:
             continue
         scores, seconds = follow(predictor, frames, labels)
@@ -193,6 +183,24 @@ def real(model: str, pack: Path, most: int) -> None:
         last = np.mean(scores[-1])
         print(f"{name:28s}{len(frames):6d} {means[-1]:7.2f} {last:7.2f} {len(frames) / seconds:9.2f}", flush=True)
     print(f"{'mean':28s}{'':6s} {np.mean(means):7.2f}")
+
+
+def davis_clips(
+    pack: Path, most: int | None = None
+) -> Iterator[tuple[str, list[NDArray[np.uint8]], list[NDArray[np.int64]]]]:
+    """Name, frames and label images of the clips in a folder with images/ and COCO's annotations.json."""
+    from pycocotools import mask as coco_mask
+
+    stored = json.loads((pack / "annotations.json").read_text(encoding="utf-8"))
+    codes = {one["image_id"]: one["segmentation"] for one in stored["annotations"]}
+    clips: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for image in sorted(stored["images"], key=lambda one: str(one["file_name"])):
+        if image["source"] == "davis2016" and image["id"] in codes:
+            clips[image["file_name"].rsplit("_", 1)[0]].append(image)
+    for name, images in clips.items():
+        frames = [np.asarray(Image.open(pack / "images" / one["file_name"]).convert("RGB")) for one in images[:most]]
+        labels = [coco_mask.decode(codes[one["id"]]).astype(np.int64) for one in images[:most]]
+        yield name, frames, labels
 
 
 def follow(

@@ -16,7 +16,11 @@ from torchvision.ops import roi_align
 from psalm.modeling.features import ImageFeatures
 
 _OUTLINE = 12
-_LEVELS = 3
+# What speaks for the same object in two frames: looks of three levels, outline, difference of size (in powers of e), of
+# its first and of its last appearance, then the draft's quality. Fitted by benchmarks/following.py.
+_FIRST = (8.4, 32.9, 107.6, -0.4, 0.9)
+_LAST = (2.1, 33.4, 107.5, 4.5, -1.0)
+_QUALITY, _BIAS = 4.4, -293.5
 
 
 @dataclass(frozen=True)
@@ -25,15 +29,15 @@ class Appearance:
 
     Parameters
     ----------
-    looks : (N, D) tensor
-        Features under the mask: the levels of the image one behind the other, each of unit length.
+    looks : tuple of (N, C_i) tensors
+        Features under the mask on the levels of the image, each of unit length.
     outlines : (N, 144) tensor
         Outline in the mask's own box, of unit length.
     areas : (N,) tensor
         Pixels of the original image.
     """
 
-    looks: Tensor
+    looks: tuple[Tensor, ...]
     outlines: Tensor
     areas: Tensor
 
@@ -42,12 +46,13 @@ class Appearance:
 
     def select(self, index: Tensor | list[int]) -> Appearance:
         """Some of the masks, in the order of `index`."""
-        return Appearance(self.looks[index], self.outlines[index], self.areas[index])
+        return Appearance(tuple(level[index] for level in self.looks), self.outlines[index], self.areas[index])
 
     @classmethod
     def concatenate(cls, parts: list[Appearance]) -> Appearance:
         """Several behind one another."""
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in ("looks", "outlines", "areas")))
+        looks = tuple(torch.cat(level) for level in zip(*(part.looks for part in parts), strict=True))
+        return cls(looks, *(torch.cat([getattr(part, name) for part in parts]) for name in ("outlines", "areas")))
 
 
 def describe(features: ImageFeatures, masks: Tensor, scale: float) -> Appearance:
@@ -64,7 +69,7 @@ def describe(features: ImageFeatures, masks: Tensor, scale: float) -> Appearance
     """
     masks = masks.float()
     levels = [features.generator["embedding"], features.pyramid[1], features.pyramid[0]]
-    looks = torch.cat([_unit(_pool(level[0].float(), masks)) for level in levels], dim=1)
+    looks = tuple(_unit(_pool(level[0].float(), masks)) for level in levels)
     rois = _boxes(masks)
     outlines = roi_align(masks[:, None], list(rois[:, None]), _OUTLINE, sampling_ratio=2) if len(masks) else masks
     return Appearance(looks, _unit(outlines.flatten(1)), masks.sum((1, 2)) * scale**2)
@@ -81,10 +86,31 @@ def likeness(known: Appearance, found: Appearance, quality: Tensor) -> Tensor:
     quality : (N,) tensor
         The generator's estimate of each mask's IoU.
     """
-    looks = known.looks @ found.looks.T / _LEVELS
-    outlines = known.outlines @ found.outlines.T
+    *looks, outlines, sizes = comparisons(known, found)
+    return 10.3 * torch.stack(looks).mean(0) + 5.6 * outlines - 0.63 * sizes + 7.7 * quality - 19.35
+
+
+def sameness(first: Appearance, last: Appearance, found: Appearance, quality: Tensor) -> Tensor:
+    """Logits (N,): whether each of N found masks shows an object of an earlier frame.
+
+    Parameters
+    ----------
+    first, last : Appearance
+        Of the object alone: when it was marked, and when it was last seen for certain.
+    found : Appearance
+    quality : (N,) tensor
+        The generator's estimate of each mask's IoU.
+    """
+    told = [*comparisons(first, found), *comparisons(last, found)]
+    weighted = [weight * each[0] for weight, each in zip((*_FIRST, *_LAST), told, strict=True)]
+    return torch.stack(weighted).sum(0) + _QUALITY * quality + _BIAS
+
+
+def comparisons(known: Appearance, found: Appearance) -> tuple[Tensor, ...]:
+    """Each (K, N): likeness of the looks on each level and of the outlines, and difference of the sizes."""
+    looks = tuple(one @ other.T for one, other in zip(known.looks, found.looks, strict=True))
     sizes = (known.areas.clamp(min=1).log()[:, None] - found.areas.clamp(min=1).log()).abs()
-    return 10.3 * looks + 5.6 * outlines - 0.63 * sizes + 7.7 * quality - 19.35
+    return (*looks, known.outlines @ found.outlines.T, sizes)
 
 
 def _pool(level: Tensor, masks: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from psalm.appearance import Appearance, describe, likeness
+from psalm.appearance import Appearance, describe, sameness
 from psalm.conditions import RegionKind, Task, VisualPriorCondition
 from psalm.decoding.query_masks import QueryMasks
 from psalm.decoding.video import distinct_queries, region_scores
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Masks = Mapping[int, NDArray[np.bool_]]
 
 _GROW = 0.08  # of a box around the place where an object was, to each side
+_NEAR = 3.9  # what the place where an object was says, beside its look; fitted together with `sameness`
 _SAME = 0.5  # two masks that overlap more show one object
 
 
@@ -166,10 +167,11 @@ class DraftFollower(_Opener):
             logits, quality = self._drafts(image, ids)
             drafts = logits > 0
             found = describe(image.features, drafts, image.scale(drafts.shape[-1]))
-            alike = torch.cat([self._alike(self._memory[i], found, quality) for i in ids])
-            near = torch.stack([self._near(image, self._memory[i], drafts) for i in ids])
+            memories = [self._memory[i] for i in ids]
+            alike = torch.stack([sameness(memory.first, memory.last, found, quality) for memory in memories])
+            near = torch.stack([self._near(image, memory, drafts) for memory in memories])
             masks = QueryMasks(logits, image.frame)
-            chosen = _distinct(alike + near, drafts)
+            chosen = _distinct(alike + _NEAR * near, drafts)
             return {
                 i: Sight(masks.mask(query).cpu().numpy(), float(alike[r, query].sigmoid()))
                 for r, i in enumerate(ids)
@@ -184,10 +186,6 @@ class DraftFollower(_Opener):
         logits, quality = (torch.cat([around[name][0], seeds[name][0]]).float() for name in ("masks", "quality"))
         kept = (logits > 0).flatten(1).any(dim=1)
         return logits[kept], quality[kept]
-
-    def _alike(self, memory: _Memory, found: Appearance, quality: Tensor) -> Tensor:
-        known = Appearance.concatenate([memory.first, memory.last])
-        return likeness(known, found, quality).mean(dim=0, keepdim=True)
 
     def _near(self, image: EncodedImage, memory: _Memory, drafts: Tensor) -> Tensor:
         """IoU (Q,) of drafts with the place where the object was; it counts less the longer that is ago."""

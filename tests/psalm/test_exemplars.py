@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused(predictor, image):
 
 
 def test_what_looks_the_same_is_more_alike_than_what_differs():
-    looks = torch.nn.functional.normalize(torch.randn(3, 3, 16), dim=-1).flatten(1)
+    looks = tuple(torch.nn.functional.normalize(torch.randn(3, 3, 16), dim=-1))
     outlines = torch.nn.functional.normalize(torch.rand(3, 144), dim=-1)
     things = Appearance(looks, outlines, torch.tensor([100.0, 110.0, 5000.0]))
     logits = likeness(things, things, torch.full((3,), 0.9))
