@@ -24,6 +24,7 @@ _LANGUAGE = (
     "mask_generator.category_head", "mask_generator.sentence_head", "mask_generator.region_head",
 )  # fmt: skip
 _LOOKS = 3  # validations per stage; each costs as much as many steps
+_ROUNDS, _QUESTIONS = 3, 24  # of a look, per task: so often about every held-out image, but so many in all
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def plan_finetuning(
         validation=ValidationConfig(
             data=(DataConfig("coco", options=where | {"split": "val"}),),
             every=max(options.steps // _LOOKS, 1),
-            samples=min(images.held_out, 16),
+            samples=min(_ROUNDS * images.held_out, _QUESTIONS),
+            in_turn=True,
             tasks=(Task.INSTANCE, Task.INTERACTIVE),
         ),
         temper=1.0,
@@ -101,6 +103,7 @@ def _two_way_stages(config: PSALMConfig, options: FinetuneOptions) -> tuple[Stag
         cache=True,
         variants=2,
         patience=options.patience,
+        judged_by=(Task.INTERACTIVE,),
         criterion=CriterionConfig(num_points=2048, match_on="iou", condition_weight=1.0),
     )
     seeds = StageConfig(
@@ -132,6 +135,7 @@ def _two_way_stages(config: PSALMConfig, options: FinetuneOptions) -> tuple[Stag
         variants=1,
         described=True,
         patience=options.patience,
+        judged_by=(Task.INSTANCE,),
         criterion=answers,
     )
     return masks, seeds, names

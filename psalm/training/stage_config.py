@@ -126,7 +126,10 @@ class StageConfig:
         a third more time.
     patience : int
         After so many validations without a better mean of the figures the stage ends, and the best weights are kept;
-        those that the stage began with count as well. 0 is off.
+        those that the stage began with count as well. Of equal ones the later count as better. 0 is off.
+    judged_by : list of str
+        Tasks of the validation that this stage is measured by; all of them when empty. A part that cannot better a task
+        would be judged by its noise.
     cache : bool
         Keep the features of an image on disk; needs a frozen encoder.
     variants : int
@@ -159,6 +162,7 @@ class StageConfig:
     lora: LoraConfig | None = None
     checkpointing: bool = False
     patience: int = 0
+    judged_by: tuple[Task, ...] = ()
     cache: bool = False
     variants: int = 0
     described: bool = False

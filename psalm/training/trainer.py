@@ -226,7 +226,8 @@ class Trainer:
         stage, validator = loop.stage, self.validator
         if validator and (self.first or loop.divided):
             with self.average.applied() if self.average else nullcontext():
-                self.state.figures = loop.whole(lambda model: validator(model, self.accelerator.autocast))
+                asking = self.accelerator.autocast, loop.encode, stage.judged_by
+                self.state.figures = loop.whole(lambda model: validator(model, *asking))
         self.state.figures = figures = from_first(self.accelerator, self.state.figures)
         self.live.tell(f"{stage.name} {self.state.step} validation", figures)
         place = {"stage": self.state.stage, "step": self.state.step, "name": stage.name}
@@ -234,7 +235,7 @@ class Trainer:
         if not stage.patience:
             return
         score, best = sum(figures.values()) / max(len(figures), 1), self.state.best
-        if best is None or score > best["score"]:
+        if best is None or score >= best["score"]:
             weights = {name: value.detach().cpu().clone() for name, value in loop.model_state().items()}
             self.state.best = {"score": score, "looks": 0, "model": weights, "figures": figures}
         else:

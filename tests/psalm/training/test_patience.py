@@ -23,7 +23,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_model(folder / "model", device="cpu").model.state_dict()
 
 
-@pytest.mark.parametrize(("scores", "best"), [([0.1, 0.5, 0.4, 0.3, 0.9], 1), ([0.6, 0.5, 0.4], 0)])
+@pytest.mark.parametrize(
+    ("scores", "best"), [([0.1, 0.5, 0.4, 0.3, 0.9], 1), ([0.6, 0.5, 0.4], 0), ([0.6, 0.6, 0.5, 0.5], 1)]
+)
 def test_the_best_weights_are_kept(settings: Any, monkeypatch: Any, scores: list[float], best: int) -> None:
     plain = {"steps": 6, "schedule": "constant", "warmup": 0, "tasks": {"instance": 1}}
     settings["stages"][0].update(plain)
@@ -41,6 +43,26 @@ def test_the_best_weights_are_kept(settings: Any, monkeypatch: Any, scores: list
     trained = json.loads((result.folder / "summary.json").read_text())["last"]["step"]
     assert trained == best + 2
     assert all(torch.equal(made[name], kept[name]) for name in made) is (best > 0)
+
+
+def test_a_stage_is_judged_by_its_own_tasks(settings: Any, monkeypatch: Any) -> None:
+    """Only their questions are asked, and answered from the features that the stage keeps."""
+    asked: list[str] = []
+    answer = Validator._answer
+
+    def remember(validator: Validator, model: Any, sample: Any, encode: Any) -> Any:
+        asked.append(sample.task.value)
+        return answer(validator, model, sample, encode)
+
+    monkeypatch.setattr(Validator, "_answer", remember)
+    monkeypatch.setattr("psalm.modeling.psalm.PSALM.encode_image", lambda *_: pytest.fail("encoded without the cache"))
+    frozen = {"cache": True, "train": ["query_projector"], "steps": 1, "patience": 1}
+    settings["stages"][0].update(frozen | {"judged_by": ["instance"]})
+    settings["model"]["config"]["swin_drop_path"] = 0.0
+    settings["validation"] = {"data": settings["data"], "samples": 2}
+    figures = run(settings, "-judged").figures
+    assert set(asked) == {"instance"} and len(asked) == 4  # before the first step and after the last
+    assert set(figures) == {"instance/recall", "instance/precision", "instance/ap50"}
 
 
 def test_patience_needs_something_to_judge_by(settings: Any) -> None:
