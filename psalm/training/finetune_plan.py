@@ -46,7 +46,7 @@ class FinetuneOptions:
         Optimiser steps that shape the masks; naming gets as many.
     lr : float, optional
         Peak learning rate; by the kind of model when not given. Of psalm-tiny it is that of the masks: where to look
-        learns at twice, the names at two fifths of it.
+        learns at three times, the names at two thirds of it.
     lora : int, optional
         Rank of the additions that the language model learns instead of new weights, 0 for new weights; by the kind of
         model when not given.
@@ -97,7 +97,7 @@ def plan_finetuning(
 
 def _two_way_stages(config: PSALMConfig, options: FinetuneOptions) -> tuple[StageConfig, ...]:
     """First masks around visual priors and where to look, then the names of the better masks."""
-    lr = options.lr or 5e-4
+    lr = options.lr or 3e-4
     answers = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.5, extra_positives_iou=0.5, choice=0.75)
     masks = StageConfig(
         name="masks",
@@ -119,7 +119,7 @@ def _two_way_stages(config: PSALMConfig, options: FinetuneOptions) -> tuple[Stag
         steps=max(options.steps // 2, 1),
         batch_size=4,
         tasks={Task.PANOPTIC: 1},
-        lr=2 * lr,
+        lr=3 * lr,
         train=("mask_generator.seed_head",),
         freeze=options.freeze,
         cache=True,
@@ -136,7 +136,7 @@ def _two_way_stages(config: PSALMConfig, options: FinetuneOptions) -> tuple[Stag
         batch_size=4,
         questions=2,
         tasks={Task.INSTANCE: 1},
-        lr=0.4 * lr,
+        lr=2 / 3 * lr,
         warmup=5,
         train=_LANGUAGE + looks,
         freeze=options.freeze,

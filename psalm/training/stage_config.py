@@ -125,8 +125,8 @@ class StageConfig:
         Compute the language model's layers again on the way back instead of keeping what they made: less memory, about
         a third more time.
     patience : int
-        After so many validations without a better mean of the figures the stage ends, and the best weights are kept;
-        those that the stage began with count as well. Of equal ones the later count as better. 0 is off.
+        After so many validations without a better mean over the images the stage ends, and its best weights are kept;
+        those that it began with only where the others are clearly worse, by two standard errors. 0 is off.
     judged_by : list of str
         Tasks of the validation that this stage is measured by; all of them when empty. A part that cannot better a task
         would be judged by its noise.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -28,7 +28,35 @@ Encode = Callable[[Batch], ImageFeatures]
 
 _FOUND = 0.5
 _SIDE = 1000  # pixels of a side that suffice to compare masks
+_CLEAR = 2.0  # standard errors
 _SAME = 0.6  # of two answers about one place the better one counts
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at the validation's questions found.
+
+    Parameters
+    ----------
+    figures : dict
+        Means over all questions by name, as ``interactive/point iou``.
+    images : dict
+        The mean of each image's own scores, by its key.
+    """
+
+    figures: dict[str, float] = field(default_factory=dict)
+    images: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        """The mean over the images."""
+        return float(np.mean(list(self.images.values()))) if self.images else 0.0
+
+    def is_clearly_below(self, other: Look) -> bool:
+        """Whether its score is lower by more than chance makes it: by two standard errors over the images."""
+        change = np.array([value - other.images[key] for key, value in self.images.items() if key in other.images])
+        error = change.std(ddof=1) / np.sqrt(len(change)) if len(change) > 1 else 0.0
+        return bool(len(change) and change.mean() < -_CLEAR * error)
 
 
 class Validator:
@@ -49,8 +77,8 @@ class Validator:
 
     def __call__(
         self, model: PSALM, autocast: Autocast, encode: Encode | None = None, tasks: Collection[Task] = ()
-    ) -> dict[str, float]:
-        """Figures by name, as ``interactive/point iou``.
+    ) -> Look:
+        """Ask, and measure the answers.
 
         Parameters
         ----------
@@ -63,16 +91,17 @@ class Validator:
             What is asked; all that the settings name when empty.
         """
         encode = encode or (lambda batch: model.encode_image(batch.images))
-        scores: dict[str, list[float]] = defaultdict(list)
+        scores, images = defaultdict(list), defaultdict(list)
         with evaluating(model):
             for task in tasks or self._settings.tasks:
                 for number in range(self._settings.samples):
                     sample = self._sample(number, task)
                     with torch.no_grad(), autocast():
                         annotations = self._answer(model, sample, encode)
-                    for name, value in measure(sample, annotations, model.config.score_threshold).items():
-                        scores[f"{task.value}/{name}"].extend(value)
-        return {name: float(np.mean(values)) if values else 0.0 for name, values in sorted(scores.items())}
+                    for name, values in measure(sample, annotations, model.config.score_threshold).items():
+                        scores[f"{task.value}/{name}"].extend(values)
+                        images[sample.key].extend(values)
+        return Look(_means(scores), _means(images))
 
     def _sample(self, number: int, task: Task) -> Sample:
         mixture, seed = self._mixtures[task], self._settings.seed
@@ -87,6 +116,10 @@ class Validator:
         if sample.task is Task.INSTANCE:  # every answer is ranked, not only what a user would see
             limits = replace(limits, score=0.0, nms_iou=_SAME)
         return decode(proposals, sample.task, [sample.condition], [frame], limits)[0]
+
+
+def _means(scores: dict[str, list[float]]) -> dict[str, float]:
+    return {name: float(np.mean(values)) if values else 0.0 for name, values in sorted(scores.items())}
 
 
 def measure(sample: Sample, annotations: Annotations, threshold: float = 0.0) -> dict[str, list[float]]:
