@@ -67,6 +67,15 @@ class Mixture(Generic[Asked]):
             rng = np.random.default_rng([seed, step, question])
         return self._members[member].sample(index, rng, task, variant)
 
+    def in_turn(self, number: int, seed: int = 0, task: Task | None = None) -> Asked:
+        """Question `number` where every image has its turn: as many images as there are, then all again."""
+        index = number % sum(map(len, self._members))
+        for samples in self._members:
+            if index < len(samples):
+                return samples.sample(index, np.random.default_rng([seed, number]), task)
+            index -= len(samples)
+        raise AssertionError("unreachable")
+
     def _draw(self, rng: np.random.Generator) -> tuple[int, int]:
         member = int(rng.choice(len(self._members), p=self._weights))
         return member, self._sources[member].draw(rng)

@@ -101,6 +101,8 @@ class ValidationConfig:
         Steps between two looks; 0 looks at the end of each stage only.
     samples : int
         Samples per task.
+    in_turn : bool
+        Ask about one image after the other instead of drawing images by chance: for few images, each of which counts.
     tasks : list of str
     seed : int
     """
@@ -108,6 +110,7 @@ class ValidationConfig:
     data: tuple[DataConfig, ...] = ()
     every: int = 500
     samples: int = 32
+    in_turn: bool = False
     tasks: tuple[Task, ...] = (Task.INSTANCE, Task.REFERRING, Task.INTERACTIVE)
     seed: int = 1
 
@@ -177,6 +180,12 @@ class TrainConfig:
         for stage in self.stages:
             if stage.patience and not self.validation.data:
                 raise ConfigError(f"Stage {stage.name!r} has patience, but nothing to judge by: set validation.data.")
+            unasked = [task.value for task in stage.judged_by if task not in self.validation.tasks]
+            if unasked:
+                raise ConfigError(
+                    f"Stage {stage.name!r} is judged by {', '.join(unasked)}, which validation does not ask: add it to "
+                    "validation.tasks."
+                )
             if self.ema and (stage.patience or stage.lora):
                 raise ConfigError(f"Stage {stage.name!r}: an average (ema) goes with neither patience nor lora.")
 

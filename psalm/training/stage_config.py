@@ -125,8 +125,11 @@ class StageConfig:
         Compute the language model's layers again on the way back instead of keeping what they made: less memory, about
         a third more time.
     patience : int
-        After so many validations without a better mean of the figures the stage ends, and the best weights are kept;
-        those that the stage began with count as well. 0 is off.
+        After so many validations without a better mean over the images the stage ends, and its best weights are kept;
+        those that it began with only where the others are clearly worse, by two standard errors. 0 is off.
+    judged_by : list of str
+        Tasks of the validation that this stage is measured by; all of them when empty. A part that cannot better a task
+        would be judged by its noise.
     cache : bool
         Keep the features of an image on disk; needs a frozen encoder.
     variants : int
@@ -161,6 +164,7 @@ class StageConfig:
     lora: LoraConfig | None = None
     checkpointing: bool = False
     patience: int = 0
+    judged_by: tuple[Task, ...] = ()
     cache: bool = False
     variants: int = 0
     described: bool = False

@@ -106,6 +106,14 @@ class StageLoop:
         self._seen["rate"] = [rate]
         return finite
 
+    def encode(self, batch: Batch) -> ImageFeatures:
+        """Features of a batch, from the cache where the stage has one."""
+        if batch.features:
+            return batch.features
+        if self.cache:
+            return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
+        return self.model.encode_image(batch.images)
+
     def figures(self) -> dict[str, float]:
         """Means since the last call, over all processes."""
         own = {name: sum(values) / len(values) for name, values in self._seen.items()}
@@ -148,13 +156,6 @@ class StageLoop:
         self.accelerator.free_memory()
         return model.to(self.accelerator.device)
 
-    def _encode(self, batch: Batch) -> ImageFeatures:
-        if batch.features:
-            return batch.features
-        if self.cache:
-            return self.cache.encode(batch.images, batch.keys, regions=batch.regions is not None)
-        return self.model.encode_image(batch.images)
-
     def _backward(self, batch: Batch | TalkBatch, share: float) -> None:
         batch = batch.to(self.accelerator.device)
         if isinstance(batch, TalkBatch):
@@ -179,7 +180,7 @@ class StageLoop:
         """The loss of a segmentation task, and its unweighted terms."""
         total, terms = torch.zeros((), device=self.accelerator.device), {}
         with self.accelerator.autocast(), self._attention():
-            features = self._encode(batch)
+            features = self.encode(batch)
             if self.stage.seed_weight and batch.task is Task.PANOPTIC:
                 seeds = self._seed_loss(features, batch.targets)
                 total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())

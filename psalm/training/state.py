@@ -35,7 +35,8 @@ class RunState:
     figures : dict
         Latest validation figures.
     best : dict, optional
-        Of a stage with patience: ``score``, ``looks`` since then and the weights ``model``.
+        Of a stage with patience: ``score``, ``figures``, ``step``, ``looks`` since then, the weights ``model``, and by
+        image the scores of what the stage began with, ``begun_with``.
 
     Random numbers need no state: they follow from the seed and the step.
     """

@@ -32,7 +32,7 @@ from psalm.training.stage_loop import StageLoop, prepare_model
 from psalm.training.state import RunState
 from psalm.training.stream import StageBatches, read_steps
 from psalm.training.talk import TalkCollator
-from psalm.training.validation import Validator
+from psalm.training.validation import Look, Validator
 
 _MOST_SKIPPED = 20
 
@@ -223,22 +223,32 @@ class Trainer:
 
     def _validate(self, loop: StageLoop) -> None:
         """Measure the weights, and keep them where the stage has patience and they are the best so far."""
-        stage, validator = loop.stage, self.validator
+        stage, validator, look = loop.stage, self.validator, Look()
         if validator and (self.first or loop.divided):
             with self.average.applied() if self.average else nullcontext():
-                self.state.figures = loop.whole(lambda model: validator(model, self.accelerator.autocast))
-        self.state.figures = figures = from_first(self.accelerator, self.state.figures)
-        self.live.tell(f"{stage.name} {self.state.step} validation", figures)
+                asking = self.accelerator.autocast, loop.encode, stage.judged_by
+                look = loop.whole(lambda model: validator(model, *asking))
+        look = from_first(self.accelerator, look)
+        self.state.figures = look.figures
+        self.live.tell(f"{stage.name} {self.state.step} validation", look.figures)
         place = {"stage": self.state.stage, "step": self.state.step, "name": stage.name}
-        self._note(place | {"validation": figures})
-        if not stage.patience:
-            return
-        score, best = sum(figures.values()) / max(len(figures), 1), self.state.best
-        if best is None or score > best["score"]:
-            weights = {name: value.detach().cpu().clone() for name, value in loop.model_state().items()}
-            self.state.best = {"score": score, "looks": 0, "model": weights, "figures": figures}
-        else:
+        self._note(place | {"validation": look.figures})
+        if stage.patience:
+            self._judge(look, loop)
+
+    def _judge(self, look: Look, loop: StageLoop) -> None:
+        """Keep the weights of a look if they are the best that the stage made and not clearly worse than the first.
+
+        What a stage teaches is expected to help: a few images that happen to say otherwise do not outweigh it.
+        """
+        best = self.state.best
+        begun_with = Look(images=best["begun_with"] if best else look.images)
+        if best and (look.is_clearly_below(begun_with) or (best["step"] and look.score < best["score"])):
             best["looks"] += 1
+            return
+        weights = {name: value.detach().cpu().clone() for name, value in loop.model_state().items()}
+        kept = {"score": look.score, "figures": look.figures, "step": self.state.step, "model": weights}
+        self.state.best = kept | {"looks": 0, "begun_with": begun_with.images}
 
     def _patience_ended(self, stage: StageConfig) -> bool:
         best = self.state.best

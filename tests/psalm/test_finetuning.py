@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tokenizers import Tokenizer, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from psalm.checkpoint import load_model, save_model
 from psalm.cli.main import app
+from psalm.conditions import Task
 from psalm.errors import AnnotationError, OutputError
 from psalm.finetuning import FinetuneOptions, finetune
 from psalm.modeling.psalm import PSALM
@@ -94,6 +96,26 @@ def test_a_new_model_with_figures_beside_the_old_one(dataset: Path, model: Path,
     assert made.info["finetuned_from"] == "old"
     with AnnotationStore.open(dataset, read_only=True) as store:
         assert store.counts()[ImageState.VERIFIED] == 5
+
+
+def test_better_outlines_leave_what_names_are_learnt_from(dataset: Path, model: Path, tmp_path: Path) -> None:
+    options = FinetuneOptions(held_out=0.25, steps=2, patience=0, device="cpu")
+    new = finetune(dataset, tmp_path / "new", str(model), options, progress=False).model
+    decoders = [load_model(folder, device="cpu").model.mask_generator.decoder for folder in (model, new)]
+    dim = decoders[0].mask_tokens.weight.shape[1]
+    image, prompts = torch.rand(1, dim, 6, 6), torch.rand(2, 1, dim)
+    (masks, _, states), (new_masks, _, new_states) = (decoder(image, image, prompts) for decoder in decoders)
+    assert torch.equal(states, new_states) and not torch.equal(masks, new_masks)
+
+
+def test_each_part_is_judged_by_what_it_can_better(dataset: Path, tmp_path: Path) -> None:
+    images = export_verified(dataset, tmp_path)
+    plan = plan_finetuning("model", two_way_config(), images, tmp_path / "new", FinetuneOptions())
+    assert all(stage.patience for stage in plan.stages)
+    assert {stage.name: stage.judged_by for stage in plan.stages} == {
+        "masks": (Task.INTERACTIVE,), "seeds": (Task.INSTANCE,), "names": (Task.INSTANCE,),
+    }  # fmt: skip
+    assert plan.validation.in_turn and plan.validation.samples >= 2 * images.held_out
 
 
 def test_another_folder_is_not_overwritten(dataset: Path, tmp_path: Path) -> None:

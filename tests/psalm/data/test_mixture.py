@@ -49,6 +49,14 @@ def test_weights_choose_the_member() -> None:
     assert 0.68 < first < 0.82
 
 
+def test_every_image_has_its_turn() -> None:
+    mixture = Mixture([(SceneSamples(2, seed=0, size=(96, 128)), 1.0), (SceneSamples(1, seed=1, size=(96, 128)), 9.0)])
+    keys = [mixture.in_turn(number, seed=3).key for number in range(6)]
+    assert len(set(keys)) == 3 and keys[:3] == keys[3:]
+    asked = [str(mixture.in_turn(number, seed=3, task=Task.INSTANCE).condition) for number in (0, 3, 0)]
+    assert asked[0] == asked[2] != asked[1]  # in its next turn an image is asked something else
+
+
 def test_a_mixture_of_nothing_is_refused() -> None:
     with pytest.raises(AnnotationError):
         Mixture([])

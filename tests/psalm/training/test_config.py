@@ -51,6 +51,7 @@ def test_yaml_becomes_typed_fields(tmp_path: Path) -> None:
         ({"stages": [{"name": "a", "steps": 1, "tasks": {"instance": 0}}]}, "at least one task"),
         ({"stages": [{"name": "a", "steps": 1, "cache": True}]}, "variants"),
         ({"data": [{"kind": "pictures"}]}, "choose one of coco, scenes"),
+        ({"stages": [{"name": "a", "steps": 1, "judged_by": ["semantic"]}]}, "judged by semantic"),
         ({"ema": 1.0}, "ema"),
         ({"model": "psalm-tiny"}, "must be a mapping"),
     ],

@@ -22,19 +22,33 @@ def box(r0: int, c0: int, r1: int, c1: int) -> np.ndarray:
 ONE, TWO, HALF = box(0, 0, 10, 10), box(10, 10, 20, 20), box(0, 0, 10, 5)
 
 
-def answer(masks: list[np.ndarray], ids: list[int], prompts: tuple[str, ...] = ()) -> Annotations:
+def answer(
+    masks: list[np.ndarray], ids: list[int], prompts: tuple[str, ...] = (), scores: tuple[float, ...] = ()
+) -> Annotations:
     categories = (Category(1, "cell"), Category(2, "nucleus"))
     stacked = np.stack(masks) if masks else np.zeros((0, 20, 20), dtype=bool)
-    return Annotations(stacked, np.array(ids, dtype=np.int64), np.ones(len(ids)), categories, prompts)
+    given = np.array(scores) if scores else np.ones(len(ids))
+    return Annotations(stacked, np.array(ids, dtype=np.int64), given, categories, prompts)
 
 
 def test_class_lists_need_the_right_name() -> None:
     condition = CategoryCondition(("cell", "nucleus"))
     sample = Sample(IMAGE, Task.INSTANCE, condition, np.stack([ONE, TWO]), np.array([0, 1]))
-    assert measure(sample, answer([ONE, TWO], [1, 2])) == {"recall": [1, 1], "precision": [1, 1]}
-    assert measure(sample, answer([TWO], [1])) == {"recall": [0, 0], "precision": [0]}
-    assert measure(sample, answer([ONE, ONE], [1, 1])) == {"recall": [1, 0], "precision": [1, 0]}
-    assert measure(sample, answer([], [])) == {"recall": [0, 0], "precision": []}
+    assert measure(sample, answer([ONE, TWO], [1, 2])) == {"recall": [1, 1], "precision": [1, 1], "ap50": [1, 1]}
+    assert measure(sample, answer([TWO], [1])) == {"recall": [0, 0], "precision": [0], "ap50": [0, 0]}
+    assert measure(sample, answer([ONE, ONE], [1, 1])) == {"recall": [1, 0], "precision": [1, 0], "ap50": [1, 0]}
+    assert measure(sample, answer([], [])) == {"recall": [0, 0], "precision": [], "ap50": [0, 0]}
+
+
+def test_what_scores_too_low_is_ranked_but_not_shown() -> None:
+    sample = Sample(
+        IMAGE, Task.INSTANCE, CategoryCondition(("cell", "nucleus")), np.stack([ONE, TWO]), np.array([0, 1])
+    )
+    first = answer([ONE, ONE, TWO], [1, 2, 2], scores=(0.4, 0.8, 0.2))
+    assert measure(sample, first, 0.3) == {
+        "recall": [1, 0], "precision": [1, 0], "ap50": [pytest.approx(1 / 2), pytest.approx(2 / 3)],
+    }  # fmt: skip
+    assert measure(sample, first, 0.9) == {"recall": [0, 0], "precision": [], "ap50": [1 / 2, pytest.approx(2 / 3)]}
 
 
 def test_precision_needs_exhaustive_labels() -> None:
