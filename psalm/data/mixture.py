@@ -69,12 +69,9 @@ class Mixture(Generic[Asked]):
 
     def in_turn(self, number: int, seed: int = 0, task: Task | None = None) -> Asked:
         """Question `number` where every image has its turn: as many images as there are, then all again."""
-        index = number % sum(map(len, self._members))
-        for samples in self._members:
-            if index < len(samples):
-                return samples.sample(index, np.random.default_rng([seed, number]), task)
-            index -= len(samples)
-        raise AssertionError("unreachable")
+        places = [(samples, index) for samples in self._members for index in range(len(samples))]
+        samples, index = places[number % len(places)]
+        return samples.sample(index, np.random.default_rng([seed, number]), task)
 
     def _draw(self, rng: np.random.Generator) -> tuple[int, int]:
         member = int(rng.choice(len(self._members), p=self._weights))
