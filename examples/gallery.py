@@ -59,7 +59,7 @@ PANELS = (
     Panel("rocket", click=(300, 322)),
     Panel("horse", click=(150, 200)),
     Panel("cell", click=(374, 427)),
-    Panel("microaneurysms", click=(50, 50)),
+    Panel("astronaut", click=(60, 200)),
 )
 
 
