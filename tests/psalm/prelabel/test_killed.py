@@ -27,17 +27,19 @@ from psalm.prelabel import prelabel
 from psalm.prelabel import writing
 from tests.psalm.prelabel.fakes import FakePredictor
 writing._FLUSH_SECONDS = 0.05
+predictor = FakePredictor(seconds=float(sys.argv[3]))
 try:
-    report = prelabel(sys.argv[1], sys.argv[2], [CategoryCondition(["cell", "coin"])], FakePredictor(seconds=0.02))
+    report = prelabel(sys.argv[1], sys.argv[2], [CategoryCondition(["cell", "coin"])], predictor)
     print("labelled", report.images)
 except KeyboardInterrupt:
     print("interrupted")
 """
 
 
-def start(folder: Path, out: Path) -> subprocess.Popen[str]:
+def start(folder: Path, out: Path, seconds: float = 0.1) -> subprocess.Popen[str]:
+    """A run that takes so many seconds for an image: on a busy machine it may be long before it is stopped."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(folder), str(out)],
+        [sys.executable, "-c", PROGRAM, str(folder), str(out), str(seconds)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -71,7 +73,7 @@ def test_the_result_is_that_of_a_run_that_nobody_stopped(tmp_path, content, how)
         assert process.wait(30) == (0 if how == signal.SIGINT else -signal.SIGKILL)
         reached.append(done(out))
     assert reached == sorted(reached) and 0 < reached[-1] < NUMBER
-    last = start(folder, out)
+    last = start(folder, out, seconds=0)
     printed, _ = last.communicate(timeout=60)
     assert printed.strip() == f"labelled {NUMBER - reached[-1]}"  # none twice, none lost
     assert content(out) == content(tmp_path / "whole")
