@@ -21,12 +21,14 @@ from tests.psalm.prelabel.fakes import FakePredictor, make_images
 ROOT = Path(__file__).resolve().parents[3]
 NUMBER = 60
 PROGRAM = """
+import signal
 import sys
 from psalm.conditions import CategoryCondition
 from psalm.prelabel import prelabel
 from psalm.prelabel import writing
 from tests.psalm.prelabel.fakes import FakePredictor
 writing._FLUSH_SECONDS = 0.05
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 predictor = FakePredictor(seconds=float(sys.argv[3]))
 try:
     report = prelabel(sys.argv[1], sys.argv[2], [CategoryCondition(["cell", "coin"])], predictor)
