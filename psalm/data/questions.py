@@ -126,10 +126,11 @@ def _renamed(labelled: LabelledImage, rng: np.random.Generator) -> LabelledImage
     name, alias = options[rng.integers(len(options))]
     things = tuple(replace(thing, name=alias) if thing.name == name else thing for thing in labelled.things)
     incomplete = frozenset(alias if other == name else other for other in labelled.incomplete)
-    absent, rivals = (
-        tuple(other for other in names if not _akin(alias, other)) for names in (labelled.absent, labelled.rivals)
+    absent, rivals, unchecked = (
+        tuple(other for other in names if not _akin(alias, other))
+        for names in (labelled.absent, labelled.rivals, labelled.unchecked)
     )
-    return replace(labelled, things=things, incomplete=incomplete, absent=absent, rivals=rivals)
+    return replace(labelled, things=things, incomplete=incomplete, absent=absent, rivals=rivals, unchecked=unchecked)
 
 
 def _akin(alias: str, name: str) -> bool:
