@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from psalm.modeling.box_agreement import extents
 from psalm.modeling.features import ImageFeatures
 
 _OUTLINE = 12
@@ -70,7 +71,7 @@ def describe(features: ImageFeatures, masks: Tensor, scale: float) -> Appearance
     masks = masks.float()
     levels = [features.generator["embedding"], features.pyramid[1], features.pyramid[0]]
     looks = tuple(_unit(_pool(level[0].float(), masks)) for level in levels)
-    rois = _boxes(masks)
+    rois = extents(masks > 0)
     outlines = roi_align(masks[:, None], list(rois[:, None]), _OUTLINE, sampling_ratio=2) if len(masks) else masks
     return Appearance(looks, _unit(outlines.flatten(1)), masks.sum((1, 2)) * scale**2)
 
@@ -120,16 +121,6 @@ def _pool(level: Tensor, masks: Tensor) -> Tensor:
     cover = F.interpolate(masks[:, None], level.shape[-2:], mode="area")[:, 0]
     weights = cover / cover.sum((1, 2), keepdim=True).clamp(min=1e-6)
     return torch.einsum("nhw,chw->nc", weights, level)
-
-
-def _boxes(masks: Tensor) -> Tensor:
-    """Boxes (N, 4) as (x0, y0, x1, y1) in mask pixels; of an empty mask, nothing."""
-    h, w = masks.shape[-2:]
-    in_row, in_column = masks.amax(2) > 0, masks.amax(1) > 0
-    rows, columns = torch.arange(h, device=masks.device), torch.arange(w, device=masks.device)
-    y0, x0 = torch.where(in_row, rows, h).amin(1), torch.where(in_column, columns, w).amin(1)
-    y1, x1 = torch.where(in_row, rows + 1, 0).amax(1), torch.where(in_column, columns + 1, 0).amax(1)
-    return torch.stack([torch.minimum(x0, x1), torch.minimum(y0, y1), x1, y1], dim=1).float()
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
+from psalm.modeling.box_agreement import heed_boxes
 from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
 from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
@@ -213,6 +214,7 @@ class TwoWayGenerator(nn.Module):
         masks (4R, h, w), quality (4R,), states (4R, C), drawn (R, h, w), kinds (R,), owner (4R,)
         """
         masks, quality, states = self.decode_regions(features, b, regions)
+        quality = heed_boxes(quality.clamp(0, 1), masks.detach() > 0, regions)
         device = masks.device
         cover = F.interpolate(regions.masks[:, None].float().to(device), masks.shape[-2:], mode="area")
         kinds = torch.tensor([_KINDS.index(kind) for kind in regions.kinds], device=device)
@@ -220,7 +222,7 @@ class TwoWayGenerator(nn.Module):
         owner = F.pad(torch.arange(len(kinds), device=device), (0, spare), value=-1)
         return (
             F.pad(masks, (0, 0, 0, 0, 0, 0, 0, spare), value=-10.0).flatten(0, 1),
-            F.pad(quality.clamp(0, 1), (0, 0, 0, spare)).flatten(),
+            F.pad(quality, (0, 0, 0, spare)).flatten(),
             F.pad(states, (0, 0, 0, 0, 0, spare)).flatten(0, 1),
             F.pad(cover[:, 0] > 0, (0, 0, 0, 0, 0, spare)),
             F.pad(kinds, (0, spare)),

@@ -13,17 +13,19 @@ from psalm.modeling.features import ImageFeatures, Regions
 from psalm.modeling.two_way_generator import TwoWayGenerator
 from psalm.training.targets import Target
 
-_FIRST_OF_POINT, _FIRST = 0.2, 0.5  # how much the draft for clear prompts learns beside the best one
-_FOCAL, _QUALITY, _KEEP = 0.5, 3.0, 1.0
-_KEPT = 2  # seeds per image
+_FIRST_OF_POINT, _FIRST = 1.0, 0.5  # how much the first draft, the safest guess, learns beside the best one
+_FOCAL, _QUALITY, _CHOICE, _KEEP, _KEEP_MASKS = 0.5, 3.0, 0.5, 1.0, 0.5
+_SHARPNESS = 20.0  # how decidedly the better estimate is taken to be chosen
+_KEPT = 3  # seeds per image
 
 
 class DraftLoss:
-    """The best draft of each region learns the object's mask, and every draft how good it is.
+    """The best draft of each region learns the object's mask, every draft how good it is, and the best to be chosen.
 
-    A click may mean a part or a whole, so its best draft is one of the three that are meant for that. The decoder also
-    drafts around seeds, and the language side has learnt what its states say of those drafts; they are kept as they
-    were when the stage began.
+    A click may mean a part or a whole, so its best draft is one of the three that are meant for that; the first is what
+    can be said without knowing. The decoder also drafts around seeds, and the language side has learnt what its states
+    say of those drafts; they are kept as they were when the stage began. So are the masks of seeds outside of the
+    labelled objects, or it would forget how to draw what nobody labelled: a vessel, a word on a page.
 
     Parameters
     ----------
@@ -64,31 +66,51 @@ class DraftLoss:
         chosen = masks[torch.arange(len(masks), device=masks.device), allowed.argmax(1)]
         first = torch.where(is_point, _FIRST_OF_POINT, _FIRST) * mask_loss(masks[:, 0], truth)
         loss = (mask_loss(chosen, truth) + first).mean() + _QUALITY * F.mse_loss(quality, iou)
+        loss = loss - _CHOICE * ((_SHARPNESS * quality).softmax(1) * iou).sum(1).mean()
         return loss + _KEEP * self._drift(features, b, truth)
 
     def _drift(self, features: ImageFeatures, b: int, truth: Tensor) -> Tensor:
-        """How far states and quality of some seeds' drafts, half of them on objects, are from what they were."""
-        h, w = truth.shape[-2:]
-        points = torch.rand(_KEPT, 2, device=truth.device) * self._generator.prior_encoder.image_size
-        inside = truth[0].flatten().argmax()
-        points[0] = (torch.stack([inside // w, inside % w]) + 0.5) * self._generator.prior_encoder.image_size / h
-        _, quality, states = self._generator.decode_seeds(features, b, points)
+        """How far the drafts of some seeds, most of them on objects, are from what they were."""
+        seeds = self._seeds(truth)
+        masks, quality, states = self._generator.decode_seeds(features, b, seeds)
         with torch.no_grad():
-            _, before_quality, before = self._before.decode_seeds(features, b, points)
+            masks_before, quality_before, before = self._before.decode_seeds(features, b, seeds)
         scale = before.float().std().clamp(min=1e-6)
         change = ((states.float() - before.float()) / scale).square().mean()
-        return change + F.mse_loss(quality.float(), before_quality.float())
+        cells = (seeds * truth.shape[-1] / self._generator.prior_encoder.image_size).long()
+        outside = truth[:, cells[:, 0], cells[:, 1]].amax(0) < 0.5
+        # The first draft is not made for seeds.
+        redrawn = dice_loss(masks[:, 1:].float().flatten(0, 1), (masks_before[:, 1:] > 0).float().flatten(0, 1))
+        forgotten = (redrawn.unflatten(0, (len(seeds), -1)) * outside[:, None]).mean()
+        return change + F.mse_loss(quality.float(), quality_before.float()) + _KEEP_MASKS * forgotten
+
+    def _seeds(self, truth: Tensor) -> Tensor:
+        """Places (N, 2) anywhere in the model image, all but the last moved onto objects while there are enough."""
+        (h, w), side = truth.shape[-2:], self._generator.prior_encoder.image_size
+        points = torch.rand(_KEPT, 2, device=truth.device) * side
+        for i, mask in enumerate(truth[: _KEPT - 1]):
+            cells = (mask > 0.5).nonzero()
+            if len(cells):
+                cell = cells[torch.randint(len(cells), ())]
+                points[i] = (cell + 0.5) * side / cells.new_tensor([h, w])
+        return points
 
 
 def mask_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """Dice, and a focal loss relative to the object's size, of masks (N, h, w) with shares of coarse pixels: (N,)."""
+    dice = dice_loss(logits, truth)
     logits, truth = logits.flatten(1), truth.flatten(1)
     probability = logits.sigmoid()
     size = probability.sum(1) + truth.sum(1)
-    dice = 1 - (2 * (probability * truth).sum(1) + 1) / (size + 1)
     missed = torch.where(truth > 0.5, 1 - probability, probability)
     focal = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * missed.square()
     return dice + _FOCAL * focal.sum(1) / size.detach().clamp(min=30)
+
+
+def dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
+    """One minus the share of the masks (N, h, w) that two have in common: (N,)."""
+    probability, truth = logits.flatten(1).sigmoid(), truth.flatten(1)
+    return 1 - (2 * (probability * truth).sum(1) + 1) / (probability.sum(1) + truth.sum(1) + 1)
 
 
 def _overlap(masks: Tensor, truth: Tensor) -> Tensor:

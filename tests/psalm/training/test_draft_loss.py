@@ -101,6 +101,34 @@ def test_drafts_of_seeds_change_less_when_they_are_kept(
     assert changes[0] < 0.5 * changes[1]
 
 
+def test_what_nobody_labelled_is_still_drawn_as_before(
+    generator: TwoWayGenerator, image: ImageFeatures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = torch.tensor([[4.0, 80.0], [30.0, 70.0], [80.0, 20.0], [90.0, 45.0]])
+    start = {name: value.clone() for name, value in generator.state_dict().items()}
+    with torch.no_grad():
+        before = generator.decode_seeds(image, 0, outside)[0][:, 1:] > 0
+    redrawn = []
+    for weight in (4.0, 0.0):
+        generator.load_state_dict(start)
+        monkeypatch.setattr("psalm.training.draft_loss._KEEP_MASKS", weight)
+        torch.manual_seed(0)
+        learn(generator, image, DraftLoss(generator), steps=40)
+        with torch.no_grad():
+            redrawn.append(float(((generator.decode_seeds(image, 0, outside)[0][:, 1:] > 0) != before).float().mean()))
+    assert redrawn[0] < 0.7 * redrawn[1]
+
+
+def test_of_several_drafts_the_best_learns_to_be_chosen(generator: TwoWayGenerator, image: ImageFeatures) -> None:
+    learn(generator, image, DraftLoss(generator), steps=100)
+    regions, target = question()
+    with torch.no_grad():
+        masks, quality, _ = generator.decode_regions(image, 0, regions)
+    for row, label in enumerate(target.labels.tolist()):
+        iou = target.iou(masks[label])[:, row]
+        assert iou[quality[label].argmax()] > iou.max() - 0.05
+
+
 def test_the_loss_of_a_mask_is_least_for_the_mask_itself() -> None:
     truth = torch.zeros(1, 12, 12)
     truth[0, 3:9, 2:7] = 1

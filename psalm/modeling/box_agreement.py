@@ -1,0 +1,49 @@
+"""A box says how far its object reaches, so of several drafts the one that fills it is likelier meant."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from psalm.modeling.features import Regions
+
+# Exponent of the agreement in a geometric mean with the decoder's own estimate; chosen on training images, where with
+# it the estimate also comes nearer to the true IoU.
+_SHARE = 0.3
+
+
+def heed_boxes(quality: Tensor, masks: Tensor, regions: Regions) -> Tensor:
+    """Estimated IoU (R, K) of the drafts, those around boxes corrected by how well they fill their box.
+
+    Parameters
+    ----------
+    quality : (R, K) tensor
+        The decoder's estimate, 0 to 1.
+    masks : (R, K, h, w) tensor of bool
+        The drafts on the model image, at any resolution.
+    regions : Regions
+        What they were drafted around; only boxes change anything.
+    """
+    is_box = [i for i, kind in enumerate(regions.kinds) if kind == "box"]
+    if not is_box:
+        return quality
+    scale = masks.shape[-1] / regions.masks.shape[-1]
+    asked = extents(regions.masks[is_box].to(masks.device) > 0) * scale
+    found = extents(masks[is_box].flatten(0, 1)).unflatten(0, (len(is_box), -1))
+    agreement = torch.stack([box_iou(one[None], drafts)[0] for one, drafts in zip(asked, found, strict=True)])
+    heeded = quality.clone()
+    heeded[is_box] = (
+        quality[is_box].clamp(min=1e-3) ** (1 - _SHARE) * agreement.nan_to_num().to(quality.dtype) ** _SHARE
+    )
+    return heeded
+
+
+def extents(masks: Tensor) -> Tensor:
+    """Boxes (N, 4) as (x0, y0, x1, y1) of (N, h, w) masks in their pixels; zeros for an empty one."""
+    sides = []
+    for occupied in (masks.any(1), masks.any(2)):  # columns, then rows
+        places = torch.arange(occupied.shape[1], device=masks.device)
+        sides.append((torch.where(occupied, places, occupied.shape[1]).amin(1), (occupied * (places + 1)).amax(1)))
+    (x0, x1), (y0, y1) = sides
+    return torch.stack([torch.minimum(x0, x1), torch.minimum(y0, y1), x1, y1], dim=1).float()
