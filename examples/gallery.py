@@ -1,6 +1,6 @@
-"""Make docs/images/gallery.jpg: one model, sixteen questions about real images that come with scikit-image.
+"""Make docs/images/gallery.jpg and failures.jpg: questions about real images that come with scikit-image.
 
-python examples/gallery.py [FILE.jpg]
+python examples/gallery.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psalm import Annotations, CategoryCondition, PSALMPredictor, SentenceCondit
 from psalm.demo.images import sample_path
 from psalm.overlay import draw_click, draw_overlay
 
-PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "gallery.jpg"
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "images"
 COLUMNS = 4
 PANEL = (360, 270)
 CAPTION = 30
@@ -27,20 +27,25 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Panel:
-    """An image and what is asked about it: a class list, a sentence, a click or a box in pixels (row, column)."""
+    """An image and what is asked about it: a class list, a sentence, a click or a box in pixels (row, column).
+
+    A note says what is wrong with the answer.
+    """
 
     image: str
     classes: tuple[str, ...] = ()
     sentence: str = ""
     click: Point | None = None
     box: tuple[float, float, float, float] | None = None
+    note: str = ""
 
     @property
     def caption(self) -> str:
-        """The question in words."""
+        """The question in words, and the note."""
+        question = f"“{self.sentence}”" if self.sentence else "one click" if self.click else "one box"
         if self.classes:
-            return "class list: " + ", ".join(self.classes)
-        return f"“{self.sentence}”" if self.sentence else "one click" if self.click else "one box"
+            question = "class list: " + ", ".join(self.classes)
+        return f"{question}: {self.note}" if self.note else question
 
 
 PANELS = (
@@ -63,13 +68,26 @@ PANELS = (
 )
 
 
-def main(path: Path = PICTURE) -> None:
+FAILURES = (
+    Panel("chelsea", classes=("coin", "cat", "person", "motorcycle", "cup"), note="a cup?"),
+    Panel("cell", classes=("cell",), note="nothing"),
+    Panel("retina", click=(560, 800), note="no vessel"),
+    Panel("page", click=(60, 100), note="no word"),
+    Panel("motorcycle_left", sentence="the wheel on the left", note="never learnt"),
+    Panel("microaneurysms", click=(30, 50), note="too faint"),
+    Panel("ihc", classes=("nucleus",), note="few of many"),
+    Panel("gravel", classes=("particle",), note="some stones"),
+)
+
+
+def main(folder: Path = FOLDER) -> None:
     """Ask, draw, save."""
     predictor = PSALMPredictor.from_pretrained("psalm-tiny")
-    tiles = [draw(panel, predictor) for panel in PANELS]
-    rows = [np.concatenate(tiles[start : start + COLUMNS], axis=1) for start in range(0, len(tiles), COLUMNS)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(rows)).save(path, quality=88)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, panels in (("gallery", PANELS), ("failures", FAILURES)):
+        tiles = [draw(panel, predictor) for panel in panels]
+        rows = [np.concatenate(tiles[start : start + COLUMNS], axis=1) for start in range(0, len(tiles), COLUMNS)]
+        Image.fromarray(np.concatenate(rows)).save(folder / f"{name}.jpg", quality=88)
 
 
 def draw(panel: Panel, predictor: PSALMPredictor) -> NDArray[np.uint8]:
