@@ -98,7 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_output(options.out, options.overwrite)
     predictor, console = PSALMPredictor.from_pretrained(options.model), Console()
     found = collect(predictor, list(read_clips(options.pack, split="train")), options.generated)
-    judge(found, DraftFollower(predictor).sameness, console)
+    if len(found) > 1:
+        judge(found, DraftFollower(predictor).sameness, console)
     learnt = fit_sameness(list(chain.from_iterable(found.values())))
     write(find_model(options.model), options.out, learnt)
     console.print(f"Written to {options.out}.")

@@ -57,7 +57,7 @@ def frame_pairs(predictor: PSALMPredictor, clip: Clip, share: float = 1.0) -> It
             found = follower.candidates(sorted(known))
             for i, told in zip(sorted(known), found.evidence, strict=True):
                 if len(told):
-                    yield FramePair(told, follower.overlap(found.logits > 0, label == i), share)
+                    yield FramePair(told.cpu(), follower.overlap(found.logits > 0, label == i).cpu(), share)
         here = {int(i): label == i for i in np.unique(label) if i}
         if here:
             follower.remember(here)
