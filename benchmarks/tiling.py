@@ -15,23 +15,21 @@ reading, cutting and merging.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import tracemalloc
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from psalm.annotations import Annotations, Category
 from psalm.conditions import CategoryCondition
 from psalm.config import PSALMConfig
 from psalm.cutouts import CutoutAnnotations
+from psalm.data.clips import Clip, draw_clip, read_clips
 from psalm.data.fields import draw_field
 from psalm.decoding import Thresholds
 from psalm.predictor import PSALMPredictor
@@ -157,14 +155,14 @@ def video(model: str, clips: int, length: int) -> None:
     predictor = PSALMPredictor.from_pretrained(model)
     print("clip  objects  J mean  J last  frames/s  class list frames/s")
     for seed in range(clips):
-        frames, labels = moving(seed, length)
-        scores, seconds = follow(predictor, frames, labels)
+        clip = draw_clip(seed, length)
+        scores, seconds = follow(predictor, clip)
         start = time.perf_counter()
-        for image in frames[:5]:
+        for image in clip.frames[:5]:
             predictor.predict_batch([image], NUCLEUS)
         bare = min(length, 5) / (time.perf_counter() - start)
         print(
-            f"{seed:4d} {len(np.unique(labels[0])) - 1:8d} {np.mean(scores):7.2f} {np.mean(scores[-1]):7.2f} "
+            f"{seed:4d} {len(np.unique(clip.labels[0])) - 1:8d} {np.mean(scores):7.2f} {np.mean(scores[-1]):7.2f} "
             f"{length / seconds:9.2f} {bare:20.2f}",
             flush=True,
         )
@@ -175,73 +173,30 @@ def real(model: str, pack: Path, most: int) -> None:
     predictor = PSALMPredictor.from_pretrained(model)
     print("clip                        frames  J mean  J last  frames/s")
     means = []
-    for name, frames, labels in davis_clips(pack, most):
-        if len(frames) < 2:
+    for clip in read_clips(pack, most=most):
+        if len(clip) < 2:
             continue
-        scores, seconds = follow(predictor, frames, labels)
+        scores, seconds = follow(predictor, clip)
         means.append(np.mean(scores))
         last = np.mean(scores[-1])
-        print(f"{name:28s}{len(frames):6d} {means[-1]:7.2f} {last:7.2f} {len(frames) / seconds:9.2f}", flush=True)
+        print(f"{clip.name:28s}{len(clip):6d} {means[-1]:7.2f} {last:7.2f} {len(clip) / seconds:9.2f}", flush=True)
     print(f"{'mean':28s}{'':6s} {np.mean(means):7.2f}")
 
 
-def davis_clips(
-    pack: Path, most: int | None = None
-) -> Iterator[tuple[str, list[NDArray[np.uint8]], list[NDArray[np.int64]]]]:
-    """Name, frames and label images of the clips in a folder with images/ and COCO's annotations.json."""
-    from pycocotools import mask as coco_mask
-
-    stored = json.loads((pack / "annotations.json").read_text(encoding="utf-8"))
-    codes = {one["image_id"]: one["segmentation"] for one in stored["annotations"]}
-    clips: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for image in sorted(stored["images"], key=lambda one: str(one["file_name"])):
-        if image["source"] == "davis2016" and image["id"] in codes:
-            clips[image["file_name"].rsplit("_", 1)[0]].append(image)
-    for name, images in clips.items():
-        frames = [np.asarray(Image.open(pack / "images" / one["file_name"]).convert("RGB")) for one in images[:most]]
-        labels = [coco_mask.decode(codes[one["id"]]).astype(np.int64) for one in images[:most]]
-        yield name, frames, labels
-
-
-def follow(
-    predictor: PSALMPredictor, frames: Sequence[NDArray[np.uint8]], labels: Sequence[NDArray[np.int64]]
-) -> tuple[list[list[float]], float]:
+def follow(predictor: PSALMPredictor, clip: Clip) -> tuple[list[list[float]], float]:
     """IoU of the objects of the first frame in each later one, and seconds."""
     scores: list[list[float]] = []
     start = time.perf_counter()
-    for frame in propagate(predictor, open_frames(list(frames)), [KnownFrame.from_labels(0, labels[0])]):
+    for frame in propagate(predictor, open_frames(list(clip.frames)), [KnownFrame.from_labels(0, clip.labels[0])]):
         if frame.known:
             continue
-        truth, here = labels[frame.index], []
+        truth, here = clip.labels[frame.index], []
         for one in frame.objects:
             mask = np.zeros(truth.shape, bool) if one.cutout is None else one.cutout.full(truth.shape)
             union = (mask | (truth == one.id)).sum()
             here.append((mask & (truth == one.id)).sum() / union if union else 1.0)
         scores.append(here)
     return scores, time.perf_counter() - start
-
-
-def moving(seed: int, length: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A clip of a few textured blobs that move over a still ground; frames and label images."""
-    rng = np.random.default_rng(seed)
-    shape = (240, 320)
-    ground = ndimage.gaussian_filter(rng.normal(0, 1, (*shape, 3)), (6, 6, 0)) * 300 + 110
-    count = int(rng.integers(2, 5))
-    radius, place = rng.uniform(14, 30, count), rng.uniform((40, 40), (200, 280), (count, 2))
-    speed, colour = rng.uniform(-5, 5, (count, 2)), rng.uniform(30, 250, (count, 3))
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    frames, labels = [], []
-    for _ in range(length):
-        frame, label = ground.copy(), np.zeros(shape, dtype=np.int64)
-        for i in range(count):
-            inside = (rows - place[i, 0]) ** 2 + 1.6 * (columns - place[i, 1]) ** 2 <= radius[i] ** 2
-            frame[inside] = colour[i] + 20 * np.sin((rows + columns)[inside, None] / 4)
-            label[inside] = i + 1
-            place[i] += speed[i]
-            speed[i] = np.where((place[i] < 30) | (place[i] > np.array(shape) - 30), -speed[i], speed[i])
-        frames.append(np.clip(frame + rng.normal(0, 4, frame.shape), 0, 255).astype(np.uint8))
-        labels.append(label)
-    return np.stack(frames), np.stack(labels)
 
 
 def main() -> None:

@@ -17,11 +17,6 @@ from psalm.modeling.box_agreement import extents
 from psalm.modeling.features import ImageFeatures
 
 _OUTLINE = 12
-# What speaks for the same object in two frames: looks of three levels, outline, difference of size (in powers of e), of
-# its first and of its last appearance, then the draft's quality. Fitted by benchmarks/following.py.
-_FIRST = (8.4, 32.9, 107.6, -0.4, 0.9)
-_LAST = (2.1, 33.4, 107.5, 4.5, -1.0)
-_QUALITY, _BIAS = 4.4, -293.5
 
 
 @dataclass(frozen=True)
@@ -91,8 +86,11 @@ def likeness(known: Appearance, found: Appearance, quality: Tensor) -> Tensor:
     return 10.3 * torch.stack(looks).mean(0) + 5.6 * outlines - 0.63 * sizes + 7.7 * quality - 19.35
 
 
-def sameness(first: Appearance, last: Appearance, found: Appearance, quality: Tensor) -> Tensor:
-    """Logits (N,): whether each of N found masks shows an object of an earlier frame.
+def evidence(first: Appearance, last: Appearance, found: Appearance, quality: Tensor, near: Tensor) -> Tensor:
+    """What speaks for N found masks showing one object of an earlier frame: (N, 12), for `psalm.modeling.sameness`.
+
+    Of the first appearance, then of the last: likeness of the looks on three levels and of the outlines, counted from
+    1, and difference of the sizes in powers of e. Then quality and nearness.
 
     Parameters
     ----------
@@ -101,10 +99,11 @@ def sameness(first: Appearance, last: Appearance, found: Appearance, quality: Te
     found : Appearance
     quality : (N,) tensor
         The generator's estimate of each mask's IoU.
+    near : (N,) tensor
+        How much each mask overlaps the place where the object was, 0 to 1.
     """
-    told = [*comparisons(first, found), *comparisons(last, found)]
-    weighted = [weight * each[0] for weight, each in zip((*_FIRST, *_LAST), told, strict=True)]
-    return torch.stack(weighted).sum(0) + _QUALITY * quality + _BIAS
+    told = [each[0] for known in (first, last) for each in _differences(known, found)]
+    return torch.stack([*told, quality, near], dim=1)
 
 
 def comparisons(known: Appearance, found: Appearance) -> tuple[Tensor, ...]:
@@ -112,6 +111,13 @@ def comparisons(known: Appearance, found: Appearance) -> tuple[Tensor, ...]:
     looks = tuple(one @ other.T for one, other in zip(known.looks, found.looks, strict=True))
     sizes = (known.areas.clamp(min=1).log()[:, None] - found.areas.clamp(min=1).log()).abs()
     return (*looks, known.outlines @ found.outlines.T, sizes)
+
+
+def _differences(known: Appearance, found: Appearance) -> tuple[Tensor, ...]:
+    # All looks are much alike. Their weights are large and nearly cancel, unless likeness is counted from 1: half
+    # precision could not hold what is left.
+    *alike, sizes = comparisons(known, found)
+    return (*(each - 1 for each in alike), sizes)
 
 
 def _pool(level: Tensor, masks: Tensor) -> Tensor:

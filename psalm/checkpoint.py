@@ -18,6 +18,7 @@ from psalm.files import replacing, write_text
 from psalm.model_folders import find_model
 from psalm.model_tokenizer import read_tokenizer
 from psalm.modeling.official_checkpoint import check_fit, load_official_state_dict
+from psalm.modeling.older_weights import completed
 from psalm.modeling.psalm import PSALM
 from psalm.official_config import is_official, read_official_config
 from psalm.weight_files import LARGEST_PART, cast, read_weights, write_weights
@@ -95,6 +96,7 @@ def load_model(
     if is_official(values):
         load_official_state_dict(model, state)
     else:
+        state = completed(state)
         check_fit(model, state, f"The weights {weights} do not fit {folder / 'config.json'}")
         model.load_state_dict(state, assign=True)
     # Buffers that are no weights, such as the rotary frequencies, keep their precision.

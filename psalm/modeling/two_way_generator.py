@@ -19,6 +19,7 @@ from psalm.modeling.box_agreement import heed_boxes
 from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
 from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
+from psalm.modeling.sameness import Sameness
 from psalm.modeling.seeds import SeedHead, centre_targets, pick_seeds
 from psalm.modeling.two_way_decoder import MLP, NUM_MASKS, ChannelNorm, TwoWayDecoder
 from psalm.proposals import MaskProposals
@@ -69,6 +70,7 @@ class TwoWayGenerator(nn.Module):
         self.category_head = MLP(dim, dim, dim, 2)
         self.sentence_head = MLP(dim, dim, dim, 2)
         self.region_head = MLP(dim, dim, dim, 2)
+        self.sameness = Sameness()
         # "The leftmost" compares places, which a product with the condition does at once: so where a mask lies meets
         # the words past the language model, too. A visual prior was heeded when the masks were drafted.
         self.place = nn.Linear((1 + 2 * WAVES) * GEOMETRY, dim)

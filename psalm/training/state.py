@@ -12,6 +12,7 @@ from torch import Tensor
 
 from psalm.errors import CheckpointError, ConfigError
 from psalm.files import replacing
+from psalm.modeling.older_weights import completed
 from psalm.training.config import TrainConfig
 
 
@@ -66,11 +67,15 @@ class RunState:
             When the file is damaged.
         """
         try:
-            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+            state = cls(**torch.load(path, map_location="cpu", weights_only=True))
         except (RuntimeError, OSError, EOFError, TypeError, UnpicklingError) as error:
             raise CheckpointError(
                 f"The state of the run in {path} cannot be read ({error}): delete it to start the run again."
             ) from error
+        state.model = completed(state.model)
+        if state.best:
+            state.best["model"] = completed(state.best["model"])
+        return state
 
     def check(self, config: TrainConfig) -> None:
         """Refuse to go on with settings that would have given another run so far.

@@ -11,13 +11,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from psalm.appearance import Appearance, describe, sameness
+from psalm.appearance import Appearance, describe, evidence
 from psalm.conditions import RegionKind, Task, VisualPriorCondition
 from psalm.decoding.query_masks import QueryMasks
 from psalm.decoding.video import distinct_queries, region_scores
 from psalm.encoded import EncodedImage, remembered
 from psalm.errors import ConditionError
 from psalm.modeling.features import Regions
+from psalm.modeling.two_way_generator import TwoWayGenerator
 
 if TYPE_CHECKING:
     from psalm.predictor import PSALMPredictor
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 Masks = Mapping[int, NDArray[np.bool_]]
 
 _GROW = 0.08  # of a box around the place where an object was, to each side
-_NEAR = 3.9  # what the place where an object was says, beside its look; fitted together with `sameness`
 _SAME = 0.5  # two masks that overlap more show one object
+_USUAL = 0.7  # overlap with its last place that an object is granted when its score is told: moving is no fault
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,34 @@ class _Memory:
     missed: int = 0
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Drafts of a frame, and what speaks for their showing each of some remembered objects.
+
+    Parameters
+    ----------
+    logits : (Q, h, w) tensor
+        Of the masks, on the padded model image.
+    evidence : (R, Q, 12) tensor
+        For each object, as `psalm.appearance.evidence` gives it.
+    """
+
+    logits: Tensor
+    evidence: Tensor
+
+
 class DraftFollower(_Opener):
     """The way of the small model: among drafts at the object's last place and all over the frame, the most alike."""
 
     def __init__(self, predictor: PSALMPredictor) -> None:
         super().__init__(predictor)
-        self._generator = predictor.model.mask_generator
+        generator = predictor.model.mask_generator
+        if not isinstance(generator, TwoWayGenerator):
+            raise ConditionError(
+                f"{predictor.config.name} drafts no masks before it is asked, so there is nothing to compare: "
+                "take a small model."
+            )
+        self._generator, self.sameness = generator, generator.sameness
         self._memory: dict[int, _Memory] = {}
 
     def remember(self, masks: Masks) -> None:
@@ -162,21 +185,35 @@ class DraftFollower(_Opener):
 
     def look(self, ids: Sequence[int]) -> dict[int, Sight]:
         """Pairs of object and draft, the best first; drafts of the same thing serve one object."""
+        image, found = self._open, self.candidates(ids)
+        with torch.inference_mode():
+            masks = QueryMasks(found.logits, image.frame)
+            scores = self.sameness(_where_it_was(found.evidence)).sigmoid()
+            chosen = _distinct(self.sameness(found.evidence), found.logits > 0)
+            return {
+                i: Sight(masks.mask(query).cpu().numpy(), float(scores[r, query]))
+                for r, i in enumerate(ids)
+                if (query := chosen.get(r)) is not None
+            }
+
+    def candidates(self, ids: Sequence[int]) -> Candidates:
+        """The drafts of the open frame among which `look` chooses for some remembered objects."""
         image = self._open
         with torch.inference_mode():
             logits, quality = self._drafts(image, ids)
             drafts = logits > 0
             found = describe(image.features, drafts, image.scale(drafts.shape[-1]))
-            memories = [self._memory[i] for i in ids]
-            alike = torch.stack([sameness(memory.first, memory.last, found, quality) for memory in memories])
-            near = torch.stack([self._near(image, memory, drafts) for memory in memories])
-            masks = QueryMasks(logits, image.frame)
-            chosen = _distinct(alike + _NEAR * near, drafts)
-            return {
-                i: Sight(masks.mask(query).cpu().numpy(), float(alike[r, query].sigmoid()))
-                for r, i in enumerate(ids)
-                if (query := chosen.get(r)) is not None
-            }
+            told = [
+                evidence(memory.first, memory.last, found, quality, self._near(memory, drafts))
+                for memory in map(self._memory.__getitem__, ids)
+            ]
+            return Candidates(logits, torch.stack(told))
+
+    def overlap(self, drafts: Tensor, mask: NDArray[np.bool_]) -> Tensor:
+        """IoU (Q,) of drafts (Q, h, w) with a mask (H, W) of the open frame."""
+        place = torch.nn.functional.adaptive_avg_pool2d(self._open.masks(mask[None]).float(), drafts.shape[-1])[0] > 0.5
+        shared, both = (drafts & place).flatten(1).sum(1), (drafts | place).flatten(1).sum(1)
+        return shared / both.clamp(min=1)
 
     def _drafts(self, image: EncodedImage, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Logits (Q, h, w) and quality (Q,) of drafts around the objects' last places, and around the seeds."""
@@ -187,12 +224,14 @@ class DraftFollower(_Opener):
         kept = (logits > 0).flatten(1).any(dim=1)
         return logits[kept], quality[kept]
 
-    def _near(self, image: EncodedImage, memory: _Memory, drafts: Tensor) -> Tensor:
+    def _near(self, memory: _Memory, drafts: Tensor) -> Tensor:
         """IoU (Q,) of drafts with the place where the object was; it counts less the longer that is ago."""
-        side = drafts.shape[-1]
-        place = torch.nn.functional.adaptive_avg_pool2d(image.masks(memory.place[None]).float(), side)[0] > 0.5
-        shared, both = (drafts & place).flatten(1).sum(1), (drafts | place).flatten(1).sum(1)
-        return 0.5**memory.missed * shared / both.clamp(min=1)
+        return 0.5**memory.missed * self.overlap(drafts, memory.place)
+
+
+def _where_it_was(told: Tensor) -> Tensor:
+    """Evidence (..., 12) as if every draft overlapped the object's last place as it usually does."""
+    return torch.cat([told[..., :-1], torch.full_like(told[..., -1:], _USUAL)], dim=-1)
 
 
 def _distinct(scores: Tensor, drafts: Tensor) -> dict[int, int]:

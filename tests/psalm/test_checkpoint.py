@@ -18,6 +18,7 @@ from psalm.config import PSALMConfig
 from psalm.errors import CheckpointError
 from psalm.modeling.psalm import PSALM
 from psalm.prompts import IMAGE, MASK_TOKENS, Prompt
+from psalm.weight_files import write_weights
 
 CONFIG = PSALMConfig.small(decoder_layers=1, pixel_decoder_layers=1)
 
@@ -70,6 +71,32 @@ def test_the_small_architecture_comes_back_too(tmp_path: Path, tokenizer: PreTra
     with torch.no_grad():
         before, after = (each(image, [prompt])[-1] for each in (model, loaded))
     torch.testing.assert_close(after.condition_logits, before.condition_logits)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.float32])
+def test_a_small_model_from_before_it_learnt_to_follow_still_loads(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast, precision: torch.dtype
+) -> None:
+    model = PSALM(PSALMConfig.small(backbone="tiny_vit", mask_generator="two_way", image_size=128))
+    save_model(tmp_path, model, tokenizer, dtype=precision)
+    new = {name for name in model.state_dict() if name.startswith("mask_generator.sameness.")}
+    assert len(new) == 2
+    write_weights(tmp_path, {name: value for name, value in read_weights(tmp_path).items() if name not in new})
+    loaded = load_model(tmp_path, device="cpu", dtype=precision).model
+    assert {parameter.dtype for parameter in loaded.parameters()} == {precision}
+    for name in new:
+        assert torch.equal(loaded.state_dict()[name], model.state_dict()[name].to(precision))
+
+
+def test_a_small_model_with_half_of_what_it_learnt_is_refused(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    save_model(tmp_path, PSALM(PSALMConfig.small(mask_generator="two_way", backbone="tiny_vit")), tokenizer)
+    state = read_weights(tmp_path)
+    del state["mask_generator.sameness.bias"]
+    write_weights(tmp_path, state)
+    with pytest.raises(CheckpointError, match=r"missing: mask_generator\.sameness\.bias"):
+        load_model(tmp_path, device="cpu")
 
 
 def test_loading_never_writes_to_the_file(folder: Path) -> None:

@@ -11,6 +11,7 @@ from psalm.config import PSALMConfig
 from psalm.decoding.query_masks import QueryMasks
 from psalm.decoding.video import distinct_queries, region_scores
 from psalm.encoded import EncodedImage, remembered
+from psalm.errors import ConditionError
 from psalm.modeling.features import Regions
 from psalm.modeling.psalm import PSALM
 from psalm.modeling.region_sampler import pool_masks
@@ -87,3 +88,39 @@ def test_the_small_model_finds_an_object_again_where_it_was():
     found = follower.look([5, 6])
     assert set(found) <= {5, 6}
     assert all(sight.mask.shape == SIZE and 0 <= sight.score <= 1 for sight in found.values())
+
+
+def test_the_small_model_chooses_by_what_it_learnt():
+    predictor = make(mask_generator="two_way", backbone="tiny_vit")
+    follower = follower_for(predictor)
+    assert isinstance(follower, DraftFollower)
+    follower.open(picture(0))
+    follower.remember(discs((20, 20)))
+    follower.open(picture(1))
+    found = follower.candidates([5])
+    assert found.evidence.shape == (1, len(found.logits), 12)
+    likest, nearest = (int(found.evidence[0, :, column].argmax()) for column in (7, 11))
+    for column, expected in ((7, likest), (11, nearest)):
+        with torch.no_grad():
+            follower.sameness.weight.zero_()[column] = 50.0
+        frame = follower._open.frame
+        assert np.array_equal(follower.look([5])[5].mask, QueryMasks(found.logits, frame).mask(expected).numpy())
+
+
+def test_where_an_object_is_found_does_not_lower_its_score():
+    predictor = make(mask_generator="two_way", backbone="tiny_vit")
+    follower = follower_for(predictor)
+    assert isinstance(follower, DraftFollower)
+    follower.open(picture(0))
+    follower.remember(discs((20, 20)))
+    near = follower.look([5])[5].score
+    follower.locate(discs((50, 70)))
+    with torch.no_grad():
+        follower.sameness.weight[11] = 0.0
+        follower.sameness.bias += 0.7 * 3.9
+    assert follower.look([5])[5].score == pytest.approx(near, abs=0.05)
+
+
+def test_a_model_without_drafts_has_nothing_to_compare(published: PSALMPredictor):
+    with pytest.raises(ConditionError, match="small model"):
+        DraftFollower(published)
