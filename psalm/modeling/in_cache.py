@@ -72,7 +72,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     for start in range(0, batch, some):
         for head in range(0, heads, some_heads):
             part = slice(start, start + some), slice(head, head + some_heads)
-            q, k, v = (tensor[part].flatten(0, 1) for tensor in (query, key, value))
+            # Of anything else than whole blocks the product makes copies of its own, which take longer.
+            q, k, v = (tensor[part].flatten(0, 1).contiguous() for tensor in (query, key, value))
             scores = added[part].clone(memory_format=torch.contiguous_format).flatten(0, 1)
             scores.baddbmm_(q, k.transpose(1, 2), alpha=width**-0.5)
             out[part] = _weighted(scores, v).view_as(out[part])

@@ -67,7 +67,7 @@ def _convolved(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     """
     if not is_apart(x):
         return convolution(x)
-    kernel, stride, padding = convolution.kernel_size[0], convolution.stride[0], convolution.padding[0]
-    size = [(side + 2 * int(padding) - kernel) // stride + 1 for side in x.shape[2:]]
+    kernel, stride, padding = convolution.kernel_size[0], convolution.stride[0], int(convolution.padding[0])
+    size = [(side + 2 * padding - kernel) // stride + 1 for side in x.shape[2:]]
     patches = unfold(x, kernel, padding=padding, stride=stride)
     return (convolution.weight.flatten(1) @ patches).unflatten(2, size)
