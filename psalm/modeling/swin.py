@@ -38,7 +38,7 @@ class WindowBlock(SwinTransformerBlock):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, h, w, dim) to the same size."""
         x = x + self.drop_path1(self._attn(self.norm1(x)))
-        tokens = by_rows(self._feed_forward, self.mlp.fc1.out_features, x.flatten(1, 2))
+        tokens = by_rows(self._feed_forward, 4 * x.shape[3], x.flatten(1, 2))
         return tokens.view_as(x)
 
     def _feed_forward(self, tokens: Tensor) -> Tensor:
