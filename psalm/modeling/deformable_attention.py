@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from psalm.modeling.in_cache import by_rows, is_apart
+
 
 class DeformableAttention(nn.Module):
     """Each query reads a few learned points around its own place on every level.
@@ -67,16 +69,21 @@ class DeformableAttention(nn.Module):
         -------
         (B, N, dim) tensor
         """
-        batch, count, dim = query.shape
-        weights = self.attention_weights(query).view(batch, count, self.heads, -1).float().softmax(-1)
-        table, layout = _bordered_rows(self.value_proj(value).float(), sizes, self.heads)
-        # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples.
-        rows, shares = self._corners(query, reference_points, weights.flatten(2), layout, len(table) // batch)
-        output = F.embedding_bag(rows, table, per_sample_weights=shares, mode="sum")
-        return self.output_proj(output.view(batch, count, dim).to(query.dtype))
+        value = self.value_proj(value)
+        # Where nothing is learnt on a processor, rows keep the precision that they came with and are read in less time.
+        table, layout = _bordered_rows(value if is_apart(value) else value.float(), sizes, self.heads)
+
+        def sample(query: Tensor, reference_points: Tensor) -> Tensor:
+            rows, shares = self._corners(query, reference_points, layout, len(table) // len(value))
+            # Sampling and weighing are one gather-and-add of rows, which needs no memory for the samples.
+            bags = F.embedding_bag(rows, table, per_sample_weights=shares.to(table.dtype), mode="sum")
+            return bags.view(query.shape).to(query.dtype)
+
+        sampled = by_rows(sample, 4 * self.attention_weights.out_features, query, reference_points[None])
+        return self.output_proj(sampled)
 
     def _corners(
-        self, query: Tensor, reference_points: Tensor, weights: Tensor, layout: Sequence[_Level], image_rows: int
+        self, query: Tensor, reference_points: Tensor, layout: Sequence[_Level], image_rows: int
     ) -> tuple[Tensor, Tensor]:
         """For each corner of the pixels around the points: its row of the table and what it adds.
 
@@ -96,21 +103,28 @@ class DeformableAttention(nn.Module):
             length = per_point([level.size[1 - axis] for level in layout]).repeat(self.heads).float()
             linear = self.sampling_offsets
             offset = F.linear(query, linear.weight[axis::2].contiguous(), linear.bias[axis::2].contiguous())
-            at = torch.addcmul(offset.float() - 0.5, reference_points[:, axis, None], length)
+            at = torch.addcmul(offset.float() - 0.5, reference_points[..., axis, None], length)
             # Everything further outside reads the border, which is zero.
             at = at.clamp(min=-1).minimum(length)
             low = at.floor()
             places = places + low.int() * step.repeat(self.heads)
             parts.append((at - low).view(-1, bag))
         right, down = parts
-        corners = torch.stack(
-            (torch.zeros_like(stride), torch.full_like(stride, self.heads), stride, stride + self.heads)
-        )
+        zero = torch.zeros_like(stride)
+        corners = torch.stack((zero, zero + self.heads, stride, stride + self.heads))
         rows = (places.view(-1, 1, bag) + corners).flatten(1)
-        across = torch.stack((1 - right, right), dim=1)[:, None]
-        below = down * weights.view(-1, bag)
-        shares = torch.stack((weights.view(-1, bag) - below, below), dim=1)[:, :, None] * across
-        return rows, shares.flatten(1)
+        weights = _softmax(self.attention_weights(query).view(-1, bag).float())
+        below = down * weights
+        above = weights - below
+        above_right, below_right = above * right, below * right
+        shares = torch.cat((above - above_right, above_right, below - below_right, below_right), dim=1)
+        return rows, shares
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Over the last dimension, which torch's own is slow for when it is as short as here."""
+    powers = (scores - scores.amax(dim=-1, keepdim=True)).exp()
+    return powers / powers.sum(dim=-1, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu
 from torch.utils.checkpoint import checkpoint
 
 from psalm.config import PSALMConfig
+from psalm.modeling.in_cache import attend
 
 KeysValues = tuple[Tensor, Tensor]
 """Of one layer, each (B, heads, L, head width)."""
@@ -117,7 +118,7 @@ class PhiAttention(nn.Module):
         queries, keys = _rotated(queries, angles), _rotated(keys, angles)
         if past is not None:
             keys, values = torch.cat((past[0], keys), dim=2), torch.cat((past[1], values), dim=2)
-        seen = scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=mask is None)
+        seen = attend(queries, keys, values, mask, causal=mask is None)
         return self.dense(seen.transpose(1, 2).flatten(2)), (keys, values)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
 from psalm.modeling.deformable_attention import DeformableAttention
+from psalm.modeling.in_cache import by_rows
 from psalm.modeling.position_encoding import sine_position_encoding
 
 
@@ -30,6 +31,9 @@ class PixelDecoderLayer(nn.Module):
         """Refine tokens (B, N, dim) with position (N, dim) at reference_points (N, 2)."""
         attended = self.self_attn(tokens + position, reference_points, tokens, sizes)
         tokens = self.norm1(tokens + attended)
+        return by_rows(self._feed_forward, self.linear1.out_features, tokens)
+
+    def _feed_forward(self, tokens: Tensor) -> Tensor:
         return self.norm2(tokens + self.linear2(self.linear1(tokens).relu_()))
 
 
@@ -85,10 +89,10 @@ class PixelDecoder(nn.Module):
 
         refined = tokens.transpose(1, 2).split([rows * columns for rows, columns in sizes], dim=2)
         multi_scale = [level.unflatten(2, size) for level, size in zip(refined, sizes, strict=True)]
-        # The convolutions read channels that lie together, the transformer decoder whole maps.
+        # All that follows reads channels that lie together.
         last = multi_scale[-1].clone(memory_format=torch.channels_last)
         upsampled = F.interpolate(last, size=finest.shape[2:], mode="bilinear", align_corners=False)
-        return self.mask_features(self.output(self.lateral(finest) + upsampled)).contiguous(), multi_scale
+        return self.mask_features(self.output(upsampled.add_(self.lateral(finest)))), multi_scale
 
     def _position(self, sizes: Sequence[tuple[int, int]], like: Tensor) -> Tensor:
         encodings = [sine_position_encoding(size, like.shape[2], like.device, like.dtype) for size in sizes]

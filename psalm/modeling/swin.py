@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
 from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
+from psalm.modeling.in_cache import attend, by_rows, is_apart
 
 
 class WindowBlock(SwinTransformerBlock):
@@ -35,26 +35,67 @@ class WindowBlock(SwinTransformerBlock):
             drop_path=drop_path,
         )
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, h, w, dim) to the same size."""
+        x = x + self.drop_path1(self._attn(self.norm1(x)))
+        tokens = by_rows(self._feed_forward, 4 * x.shape[3], x.flatten(1, 2))
+        return tokens.view_as(x)
+
+    def _feed_forward(self, tokens: Tensor) -> Tensor:
+        return tokens + self.drop_path2(self.mlp(self.norm2(tokens)))
+
     def _attn(self, x: Tensor) -> Tensor:
         """Attend within windows; padding costs nothing but its place in a window, and only mixed windows are masked."""
         batch, height, width, dim = x.shape
-        attention, area = self.attn, self.window_size[0] * self.window_size[1]
-        plan = _window_plan(height, width, self.window_size[0], self.shift_size[0], x.device)
-        tokens = attention.qkv(x).flatten(1, 2).index_select(1, plan.order)
-        if len(plan.padding):
-            tokens[:, plan.padding] = attention.qkv.bias.to(tokens.dtype)  # what the layer makes of a zero
-        # (3, B, windows, heads, area, width of a head)
-        qkv = tokens.view(batch, -1, area, 3, attention.num_heads, dim // attention.num_heads).permute(3, 0, 1, 4, 2, 5)
+        attention, tokens = self.attn, x.flatten(1, 2)
+        some = max(_TOGETHER // self.window_area, 1) if is_apart(x) else height * width
+        plan = _window_plan(height, width, self.window_size[0], self.shift_size[0], some, x.device)
         bias = attention._get_rel_pos_bias()
-        mixed = (bias + plan.mask[:, None].to(bias)).repeat(batch, 1, 1, 1)
         attended = []
-        for part, mask in zip(qkv.split([plan.plain, len(plan.mask)], dim=2), (bias, mixed), strict=True):
-            q, k, v = part.flatten(1, 2)
-            if len(q):
-                out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-                attended.append(out.transpose(1, 2).reshape(batch, -1, dim))
+        for windows in plan.groups:
+            # (3, B * windows, heads, area, width of a head)
+            q, k, v = (
+                self._windowed(tokens, windows)
+                .view(-1, self.window_area, 3, attention.num_heads, dim // attention.num_heads)
+                .permute(2, 0, 3, 1, 4)
+            )
+            mask = bias
+            if windows.mask is not None:
+                mask = (bias + windows.mask[:, None].to(bias)).repeat(batch, 1, 1, 1)
+            attended.append(attend(q, k, v, mask).transpose(1, 2).reshape(batch, -1, dim))
         restored = torch.cat(attended, dim=1).index_select(1, plan.back)
         return attention.proj(restored).view(batch, height, width, dim)
+
+    def _windowed(self, tokens: Tensor, windows: _Windows) -> Tensor:
+        """Queries, keys and values of all places in some windows, (B, windows * area, 3 * dim)."""
+        qkv = self.attn.qkv(tokens.index_select(1, windows.tokens))
+        if windows.places is None:
+            return qkv
+        padding = self.attn.qkv.bias.to(qkv.dtype)  # what the layer makes of a zero
+        return torch.cat((qkv, padding.expand(len(qkv), 1, -1)), dim=1).index_select(1, windows.places)
+
+
+_TOGETHER = 1152
+"""Places whose attention is computed together on a processor."""
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Some windows of a map.
+
+    Parameters
+    ----------
+    tokens : (T,) tensor of int
+        Those that lie in them, window after window.
+    places : (windows * area,) tensor of int, optional
+        Which of these is at each place, T where there is padding; None without padding.
+    mask : (windows, area, area) tensor, optional
+        Added to their attention, as published: -100 between tokens that are no neighbours.
+    """
+
+    tokens: Tensor
+    places: Tensor | None
+    mask: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -63,27 +104,19 @@ class _WindowPlan:
 
     Parameters
     ----------
-    order : (windows * area,) tensor of int
-        The token at each place, windows that mix distant parts of the map last; any token where there is padding.
-    padding : (P,) tensor of int
-        Places that hold padding.
+    groups : tuple of _Windows
+        Those that mix distant parts of the map, and need a mask, last.
     back : (height * width,) tensor of int
-        The place of each token.
-    plain : int
-        How many windows need no mask.
-    mask : (M, area, area) tensor
-        Added to the attention of the others, as published: -100 between tokens that are no neighbours.
+        The place of each token among those of all groups.
     """
 
-    order: Tensor
-    padding: Tensor
+    groups: tuple[_Windows, ...]
     back: Tensor
-    plain: int
-    mask: Tensor
 
 
 @lru_cache(maxsize=64)
-def _window_plan(height: int, width: int, window: int, shift: int, device: torch.device) -> _WindowPlan:
+def _window_plan(height: int, width: int, window: int, shift: int, some: int, device: torch.device) -> _WindowPlan:
+    """The plan with at most `some` windows in a group."""
     # Made for good: a tensor of inference mode could not be used in training later.
     with torch.inference_mode(False):
         (rows, row_parts), (columns, column_parts) = (_shifted(length, window, shift) for length in (height, width))
@@ -96,14 +129,29 @@ def _window_plan(height: int, width: int, window: int, shift: int, device: torch
         real = windows((rows < height)[:, None] & (columns < width))
         part = windows(row_parts[:, None] * 3 + column_parts)
         is_mixed = (part != part[:, :1]).any(dim=1)
+        groups = [
+            _group(order[chosen], real[chosen], part[chosen] if mixed else None, device)
+            for mixed in (False, True)
+            for chosen in (is_mixed == mixed).nonzero().flatten().split(some)
+            if len(chosen)
+        ]
         sorting = is_mixed.long().argsort(stable=True)
-        order, real, part = order[sorting].flatten(), real[sorting].flatten(), part[is_mixed]
+        order, real = order[sorting].flatten(), real[sorting].flatten()
         back = torch.empty(height * width, dtype=torch.long)
         back[order[real]] = real.nonzero().flatten()
-        mask = torch.where(part[:, :, None] == part[:, None], 0.0, -100.0)
-        tensors = (torch.where(real, order, 0), (~real).nonzero().flatten(), back, mask)
-        order, padding, back, mask = (tensor.to(device) for tensor in tensors)
-        return _WindowPlan(order, padding, back, int((~is_mixed).sum()), mask)
+        return _WindowPlan(tuple(groups), back.to(device))
+
+
+def _group(order: Tensor, real: Tensor, part: Tensor | None, device: torch.device) -> _Windows:
+    """Of windows (n, area): the token at each place, where there is one, and the part of the map it is in."""
+    tokens, places, mask = order[real], None, None
+    if len(tokens) < real.numel():
+        places = torch.full_like(order, len(tokens))
+        places[real] = torch.arange(len(tokens))
+        places = places.flatten().to(device)
+    if part is not None:
+        mask = torch.where(part[:, :, None] == part[:, None], 0.0, -100.0).to(device)
+    return _Windows(tokens.to(device), places, mask)
 
 
 def _shifted(length: int, window: int, shift: int) -> tuple[Tensor, Tensor]:

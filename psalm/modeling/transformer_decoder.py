@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
 from psalm.modeling.features import ConditionEmbeddings
+from psalm.modeling.in_cache import attend, is_apart
 from psalm.modeling.position_encoding import sine_position_encoding
 from psalm.proposals import MaskProposals
 
@@ -50,7 +51,7 @@ class Attention(nn.Module):
             for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
         )
         mask = None if allowed is None else allowed[:, None]
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        attended = attend(q, k, v, mask)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
@@ -156,7 +157,13 @@ class TransformerDecoder(nn.Module):
 
     def _masks(self, queries: Tensor, features: Tensor) -> Tensor:
         """Mask logits (B, Q, h, w) of queries after their norm (B, Q, dim) on features (B, mask_dim, h, w)."""
-        return torch.einsum("bqc,bchw->bqhw", self.mask_head(queries), features)
+        queries, pixels = self.mask_head(queries), features.flatten(2)
+        if is_apart(queries):
+            # Torch's product of batches would copy the pixels first.
+            masks = torch.stack([one @ image for one, image in zip(queries, pixels, strict=True)])
+        else:
+            masks = queries @ pixels
+        return masks.unflatten(2, features.shape[2:])
 
 
 def _attention_mask(mask_logits: Tensor) -> Tensor:
