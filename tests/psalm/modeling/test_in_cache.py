@@ -10,7 +10,8 @@ from psalm.modeling.in_cache import attend, by_rows
 
 @pytest.fixture
 def little_room(monkeypatch) -> None:
-    monkeypatch.setattr(in_cache, "_ROOM", 100)
+    for name in ("_ROOM", "_EXACT_ROOM"):
+        monkeypatch.setattr(in_cache, name, 100)
 
 
 def test_rows_in_parts_are_those_at_once(little_room):
