@@ -54,7 +54,7 @@ PANELS = (
     Panel("coins", sentence="the smallest coin"),
     Panel("hubble_deep_field", classes=("particle",)),
     Panel("chelsea", classes=("cat",)),
-    Panel("camera", classes=("person",)),
+    Panel("motorcycle_left", sentence="the wheel on the left"),
     Panel("astronaut", classes=("person",)),
     Panel("motorcycle_left", classes=("motorcycle",)),
     Panel("chelsea", click=(110, 172)),
@@ -74,8 +74,8 @@ FAILURES = (
     Panel("ihc", classes=("nucleus",), note="nothing"),
     Panel("hubble_deep_field", classes=("particle",), note="60 of hundreds"),
     Panel("retina", click=(437, 278), note="a vessel was meant"),
-    Panel("page", click=(60, 100), note="half a word"),
-    Panel("microaneurysms", click=(16, 23), note="too faint"),
+    Panel("camera", classes=("person",), note="nothing"),
+    Panel("coffee", classes=("cup",), note="its handle too"),
     Panel("gravel", box=(60, 60, 130, 140), note="no stone fills it"),
 )
 
