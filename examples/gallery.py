@@ -75,7 +75,7 @@ FAILURES = (
     Panel("hubble_deep_field", classes=("particle",), note="60 of hundreds"),
     Panel("retina", click=(437, 278), note="a vessel was meant"),
     Panel("camera", classes=("person",), note="nothing"),
-    Panel("coffee", classes=("cup",), note="its handle too"),
+    Panel("coffee", classes=("cup",), note="the handle alone"),
     Panel("gravel", box=(60, 60, 130, 140), note="no stone fills it"),
 )
 
