@@ -96,7 +96,7 @@ def load_model(
     if is_official(values):
         load_official_state_dict(model, state)
     else:
-        state = completed(state)
+        state = completed(state, model)
         check_fit(model, state, f"The weights {weights} do not fit {folder / 'config.json'}")
         model.load_state_dict(state, assign=True)
     # Buffers that are no weights, such as the rotary frequencies, keep their precision.

@@ -46,6 +46,8 @@ class CocoSamples:
         Referring expressions: a list of {image_id, ann_ids, sentences}.
     per_source : int, optional
         Keep at most so many images of each source, spread over its list; all when not given.
+    only_referred : bool
+        Keep the images that a referring expression speaks of, and no others.
     sentence_lists : float
         Share of the instance questions that list sentences instead of names; see `psalm.data.questions.ask`.
 
@@ -63,6 +65,7 @@ class CocoSamples:
         refs: Path | str | None = None,
         per_source: int | None = None,
         sentence_lists: float = 0.0,
+        only_referred: bool = False,
     ) -> None:
         self.sentence_lists = sentence_lists
         content = _read_json(annotations, "annotations")
@@ -74,10 +77,18 @@ class CocoSamples:
             for image in content["images"]
             if split in (None, image.get("split", "train")) and image["id"] in self._annotations
         ]
+        self._refs: dict[int, list[dict[str, Any]]] = defaultdict(list)
+        for ref in _read_json(refs, "referring expressions") if refs is not None else ():
+            self._refs[ref["image_id"]].append(ref)
+        if only_referred:
+            self._images = [image for image in self._images if image["id"] in self._refs]
         if per_source is not None:
             self._images = _thinned(self._images, per_source)
         if not self._images:
-            raise AnnotationError(f"{annotations} has no labelled image in the split {split!r}: name another split.")
+            spoken_of = " that a referring expression speaks of" if only_referred else ""
+            raise AnnotationError(
+                f"{annotations} has no labelled image in the split {split!r}{spoken_of}: name another split."
+            )
         # Checked before anything is opened: a name may not lead out of the folder.
         self._paths = [
             ImageEntry(image["id"], image["file_name"], image["height"], image["width"]).path(self._folder)
@@ -85,9 +96,6 @@ class CocoSamples:
         ]
         self._stuff = frozenset(c["name"] for c in self._categories.values() if not c.get("isthing", 1))
         self._negatives = self._absent_names(content["images"])
-        self._refs: dict[int, list[dict[str, Any]]] = defaultdict(list)
-        for ref in _read_json(refs, "referring expressions") if refs is not None else ():
-            self._refs[ref["image_id"]].append(ref)
 
     def __len__(self) -> int:
         return len(self._images)

@@ -13,6 +13,7 @@ from psalm.modeling.two_way_decoder import ChannelNorm
 
 NUM_TOKENS = 4  # tokens per prompt; unused ones carry the padding embedding
 _PAD, _POINT, _CORNER0, _CORNER1 = -1, 1, 2, 3
+_SURE = 10.0  # logit of a mask's pixels
 
 
 class PriorEncoder(nn.Module):
@@ -67,8 +68,17 @@ class PriorEncoder(nn.Module):
         labels[:, 0] = _POINT
         return self._embed(padded, labels)
 
-    def forward(self, regions: Regions, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def forward(self, regions: Regions, grid: tuple[int, int], drafts: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Encode the regions of one image.
+
+        Parameters
+        ----------
+        regions : Regions
+        grid : (h, w)
+            Of the image embedding.
+        drafts : (R, 4h, 4w) tensor, optional
+            Logits of what was drafted around the regions, to be drawn better; they take the place of the dense
+            embedding.
 
         Returns
         -------
@@ -88,8 +98,10 @@ class PriorEncoder(nn.Module):
         if is_mask.any():
             size = (grid[0] * 4, grid[1] * 4)
             cover = F.interpolate(regions.masks.to(device, torch.float32)[:, None], size, mode="area")
-            logits = (20 * cover - 10).to(dense.dtype)
+            logits = (_SURE * (2 * cover - 1)).to(dense.dtype)
             dense = torch.where(is_mask[:, None, None, None], self.mask_downscaling(logits), dense)
+        if drafts is not None:
+            dense = self.mask_downscaling(drafts.clamp(-_SURE, _SURE)[:, None].to(dense.dtype))
         return tokens, dense
 
     def _embed(self, points: Tensor, labels: Tensor) -> Tensor:

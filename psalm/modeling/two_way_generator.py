@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from psalm.config import PSALMConfig
 from psalm.modeling.box_agreement import heed_boxes
 from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
+from psalm.modeling.fine_masks import FineMasks, enlarge
 from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
 from psalm.modeling.sameness import Sameness
@@ -28,6 +29,8 @@ _KINDS = ("point", "scribble", "box", "mask")
 _DUPLICATE_IOU = 0.75
 _SEEDS_AT_ONCE = 4  # few enough for the processor's cache
 _FORGOTTEN = 0.5  # share of a description that training leaves out: few photographs show a name
+_AGREEMENT = 0.05  # drafts of a box whose estimated IoU is so much lower count a third
+_SURE = 12.0  # no draft has a greater say in a pixel
 _NOT_MINE = -1e4  # logit of a proposal for a region that it was not drafted for
 
 
@@ -56,6 +59,7 @@ class TwoWayGenerator(nn.Module):
         self.seed_head = SeedHead(dim, in_channels[1])
         self.prior_encoder = PriorEncoder(dim, config.image_size)
         self.decoder = TwoWayDecoder(dim, config.num_heads, config.decoder_ffn)
+        self.fine_masks = FineMasks(dim, in_channels[0])
         start = 2 * dim + in_channels[1] + in_channels[0]
         self.semantic_columns = slice(start, start + semantic_channels)
         self.description_size = self.semantic_columns.stop + OUTLINE**2 + GEOMETRY
@@ -122,13 +126,14 @@ class TwoWayGenerator(nn.Module):
         looks = heads[conditions.kind](queries)
         if conditions.kind != "regions":
             looks = looks + self.place(waves(draft.state["geometry"].to(queries.dtype)))
-        if conditions.kind == "categories" and self.look is not None:
+        if conditions.kind != "regions" and self.look is not None:
             looks = looks + self.look(self.standardise(draft.state["description"]).to(queries.dtype))
         logits = looks @ conditions.embeddings.mT
         if conditions.kind == "regions":
             owner = draft.state["owner"]
             mine = owner[..., None] == torch.arange(logits.shape[-1], device=owner.device)
             logits = torch.where(mine, logits + torch.logit(quality.clamp(0.02, 0.98))[..., None], _NOT_MINE)
+            masks = self._drawn_finely(features, draft, logits)
         if masks.dtype in (torch.bool, torch.uint8):
             masks = masks.to(logits.dtype) * 20 - 10
         return [MaskProposals(masks, logits, conditions.num_conditions, quality)]
@@ -156,11 +161,13 @@ class TwoWayGenerator(nn.Module):
         image = embedding + self.prior_encoder.no_mask_embedding.weight[..., None, None]
         return self.decoder(image, self.prior_encoder.grid(*embedding.shape[-2:]), self.prior_encoder.seeds(seeds))
 
-    def decode_regions(self, features: ImageFeatures, b: int, regions: Regions) -> tuple[Tensor, Tensor, Tensor]:
-        """Drafts around the regions of image `b`, as `decode_seeds` gives them."""
+    def decode_regions(
+        self, features: ImageFeatures, b: int, regions: Regions, drafts: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Drafts around the regions of image `b`, as `decode_seeds` gives them; better ones than `drafts` (R, h, w)."""
         embedding = features.generator["embedding"][b : b + 1]
         grid = embedding.shape[-2:]
-        sparse, dense = self.prior_encoder(regions, grid)
+        sparse, dense = self.prior_encoder(regions, grid, drafts)
         return self.decoder(embedding + dense, self.prior_encoder.grid(*grid), sparse)
 
     def seed_loss(self, features: ImageFeatures, masks: Sequence[Tensor], exhaustive: Sequence[bool]) -> Tensor:
@@ -205,8 +212,40 @@ class TwoWayGenerator(nn.Module):
         description = describe_masks(maps, masks.detach() > 0, states, quality)
         blank = states.new_zeros(*drawn.shape[:2], states.shape[-1])
         region_tokens = self._embed(describe_masks(maps, drawn, blank, blank[..., 0])) + self.kind(kinds)
-        state = {"masks": masks, "quality": quality, "owner": owner, "geometry": description[..., -GEOMETRY:]}
+        state = {"masks": masks, "quality": quality, "owner": owner, "states": states}
+        state["geometry"] = description[..., -GEOMETRY:]
         return Draft(self._embed(description), region_tokens, state)
+
+    def _agreed(
+        self, features: ImageFeatures, b: int, regions: Regions, masks: Tensor, quality: Tensor, states: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Drafts (R, 4, h, w) and their states (R, 4, C), the best one of each box replaced by what all agree on.
+
+        A box leaves little to choose: its drafts differ in their outlines, and errors of outlines even out. As many
+        again are drafted around the best one.
+        """
+        is_box = [i for i, kind in enumerate(regions.kinds) if kind == "box"]
+        if not is_box:
+            return masks, states
+        rows, best = torch.tensor(is_box, device=masks.device), quality[is_box].argmax(1)
+        boxes = Regions(regions.masks[is_box], tuple(regions.kinds[i] for i in is_box))
+        again, its_quality, its_states = self.decode_regions(features, b, boxes, masks[rows, best])
+        its_quality = heed_boxes(its_quality.clamp(0, 1), again.detach() > 0, boxes)
+        weights = (torch.cat([quality[rows], its_quality], dim=1) / _AGREEMENT).softmax(1)
+        drafts = torch.cat([masks[rows], again], dim=1).clamp(-_SURE, _SURE)
+        agreed = torch.einsum("rk,rkhw->rhw", weights, drafts).to(masks.dtype)
+        its_best = its_states[torch.arange(len(boxes.kinds)), its_quality.argmax(1)]
+        return masks.index_put((rows, best), agreed), states.index_put((rows, best), its_best)
+
+    def _drawn_finely(self, features: ImageFeatures, draft: Draft, logits: Tensor) -> Tensor:
+        """Masks (B, Q, 2h, 2w), the likeliest of each region with its outline drawn anew."""
+        best = logits.argmax(1)  # (B, R)
+        fine = []
+        for b, chosen in enumerate(best):
+            masks, states = draft.state["masks"][b], draft.state["states"][b]
+            drawn = self.fine_masks(masks[chosen], states[chosen], features.pyramid[0][b])
+            fine.append(enlarge(masks).index_copy(0, chosen, drawn.to(masks.dtype)))
+        return torch.stack(fine)
 
     def _around(self, features: ImageFeatures, b: int, regions: Regions, most: int) -> tuple[Tensor, ...]:
         """Drafts around the regions of one image, padded to `most` regions.
@@ -217,6 +256,7 @@ class TwoWayGenerator(nn.Module):
         """
         masks, quality, states = self.decode_regions(features, b, regions)
         quality = heed_boxes(quality.clamp(0, 1), masks.detach() > 0, regions)
+        masks, states = self._agreed(features, b, regions, masks, quality, states)
         device = masks.device
         cover = F.interpolate(regions.masks[:, None].float().to(device), masks.shape[-2:], mode="area")
         kinds = torch.tensor([_KINDS.index(kind) for kind in regions.kinds], device=device)

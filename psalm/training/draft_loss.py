@@ -17,6 +17,7 @@ _FIRST_OF_POINT, _FIRST = 1.0, 0.5  # how much the first draft, the safest guess
 _FOCAL, _QUALITY, _CHOICE, _KEEP, _KEEP_MASKS = 0.5, 3.0, 0.5, 1.0, 0.5
 _SHARPNESS = 20.0  # how decidedly the better estimate is taken to be chosen
 _KEPT = 3  # seeds per image
+_ITS_OWN = 0.3  # IoU below which a draft shows another object, whose outline is not known
 
 
 class DraftLoss:
@@ -26,6 +27,8 @@ class DraftLoss:
     can be said without knowing. The decoder also drafts around seeds, and the language side has learnt what its states
     say of those drafts; they are kept as they were when the stage began. So are the masks of seeds outside of the
     labelled objects, or it would forget how to draw what nobody labelled: a vessel, a word on a page.
+
+    The outlines of the best drafts are learnt beside them, and change nothing of the drafts.
 
     Parameters
     ----------
@@ -56,18 +59,30 @@ class DraftLoss:
         return torch.stack(losses).mean() if losses else features.generator["embedding"].sum() * 0
 
     def _image(self, features: ImageFeatures, b: int, regions: Regions, target: Target) -> Tensor:
-        masks, quality, _ = self._generator.decode_regions(features, b, regions)
-        masks, quality = masks[target.labels].float(), quality[target.labels].float()
+        masks, quality, states = self._generator.decode_regions(features, b, regions)
+        masks, quality, states = (x[target.labels].float() for x in (masks, quality, states))
         truth = F.interpolate(target.masks[:, None].float(), masks.shape[-2:], mode="area")[:, 0]
         iou = _overlap(masks.detach() > 0, truth > 0.5)
         is_point = torch.tensor([regions.kinds[i] == "point" for i in target.labels.tolist()], device=iou.device)
         allowed = iou.clone()
         allowed[is_point, 0] = -1
-        chosen = masks[torch.arange(len(masks), device=masks.device), allowed.argmax(1)]
+        best = torch.arange(len(masks), device=masks.device), allowed.argmax(1)
+        chosen = masks[best]
         first = torch.where(is_point, _FIRST_OF_POINT, _FIRST) * mask_loss(masks[:, 0], truth)
         loss = (mask_loss(chosen, truth) + first).mean() + _QUALITY * F.mse_loss(quality, iou)
         loss = loss - _CHOICE * ((_SHARPNESS * quality).softmax(1) * iou).sum(1).mean()
+        own = allowed.amax(1) > _ITS_OWN
+        if own.any():
+            loss = loss + self._outlines(features, b, chosen[own], states[best][own], target.masks[own])
         return loss + _KEEP * self._drift(features, b, truth)
+
+    def _outlines(self, features: ImageFeatures, b: int, drafts: Tensor, states: Tensor, objects: Tensor) -> Tensor:
+        """How far drafts (N, h, w), once drawn finely, are from their objects (N, S, S)."""
+        fine = self._generator.fine_masks(drafts.detach(), states.detach(), features.pyramid[0][b]).float()
+        truth = F.interpolate(objects[:, None].float(), fine.shape[-2:], mode="area")[:, 0]
+        size = (fine.detach().sigmoid() + truth).flatten(1).sum(1).clamp(min=30)
+        wrong = F.binary_cross_entropy_with_logits(fine, truth, reduction="none").flatten(1).sum(1)
+        return (dice_loss(fine, truth) + wrong / size).mean()
 
     def _drift(self, features: ImageFeatures, b: int, truth: Tensor) -> Tensor:
         """How far the drafts of some seeds, most of them on objects, are from what they were."""

@@ -8,7 +8,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from psalm.errors import CheckpointError, ConfigError
 from psalm.files import replacing
@@ -72,10 +72,13 @@ class RunState:
             raise CheckpointError(
                 f"The state of the run in {path} cannot be read ({error}): delete it to start the run again."
             ) from error
-        state.model = completed(state.model)
-        if state.best:
-            state.best["model"] = completed(state.best["model"])
         return state
+
+    def complete(self, model: nn.Module) -> None:
+        """Add the parts of the model that did not exist yet when the run began."""
+        self.model = completed(self.model, model)
+        if self.best:
+            self.best["model"] = completed(self.best["model"], model)
 
     def check(self, config: TrainConfig) -> None:
         """Refuse to go on with settings that would have given another run so far.

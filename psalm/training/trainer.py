@@ -123,6 +123,7 @@ class Trainer:
         if state:
             if state.optimiser and state.stage < len(config.stages):
                 prepare_model(self.model, config.stages[state.stage])  # the state may hold additions of low rank
+            state.complete(self.model)
             self.model.load_state_dict(state.model)
         self.model.to(self.accelerator.device)
         self.average = WeightAverage(self.model, config.ema) if config.ema else None

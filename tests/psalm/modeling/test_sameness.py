@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from psalm.modeling.older_weights import completed
+from psalm.modeling.psalm import PSALM
 from psalm.modeling.sameness import EVIDENCE, Sameness
+from tests.psalm.modeling.builders import two_way_config
 
 FORMER = torch.tensor([8.4, 32.9, 107.6, -0.4, 0.9, 2.1, 33.4, 107.5, 4.5, -1.0, 4.4, 3.9])
 LIKENESSES = [0, 1, 2, 3, 5, 6, 7, 8]
@@ -30,14 +32,17 @@ def test_a_new_part_weighs_as_the_fixed_weights_did(precision: torch.dtype, erro
 
 
 def test_weights_of_an_older_small_model_are_completed_in_their_precision() -> None:
-    old = {"mask_generator.seed_head.out.weight": torch.zeros(1, dtype=torch.float16)}
-    new = completed(old)
-    assert len(old) == 1 and set(new) - set(old) == {"mask_generator.sameness.weight", "mask_generator.sameness.bias"}
+    model = PSALM(two_way_config()).half()
+    old = {name: value for name, value in model.state_dict().items() if "sameness" not in name}
+    new = completed(old, model)
+    assert set(new) - set(old) == {"mask_generator.sameness.weight", "mask_generator.sameness.bias"}
     assert new["mask_generator.sameness.weight"].dtype == torch.float16
     torch.testing.assert_close(new["mask_generator.sameness.weight"], FORMER.half())
 
 
 def test_other_weights_are_left_as_they_are() -> None:
+    model = PSALM(two_way_config())
     published = {"mask_generator.seg_query": torch.zeros(1)}
-    learnt = {"mask_generator.seed_head.out.weight": torch.zeros(1), "mask_generator.sameness.bias": torch.ones(1)}
-    assert completed(published) == published and completed(learnt) == learnt
+    assert completed(published, model) == published
+    damaged = {name: value for name, value in model.state_dict().items() if not name.endswith("sameness.weight")}
+    assert set(completed(damaged, model)) == set(damaged)

@@ -29,7 +29,7 @@ def test_the_classifier_sees_the_image_as_it_was_trained() -> None:
 
 
 @torch.no_grad()
-def test_what_it_sees_meets_names_and_leaves_sentences_alone() -> None:
+def test_what_it_sees_meets_names_and_sentences() -> None:
     torch.manual_seed(0)
     model = PSALM(CONFIG).eval()
     generator = model.mask_generator
@@ -44,7 +44,7 @@ def test_what_it_sees_meets_names_and_leaves_sentences_alone() -> None:
     for parameter in generator.look.parameters():
         torch.nn.init.normal_(parameter)
     after = [generator(features, draft, queries, asked)[-1].condition_logits for asked in conditions]
-    assert not torch.allclose(before[0], after[0]) and torch.equal(before[1], after[1])
+    assert all(not torch.allclose(old, new) for old, new in zip(before, after, strict=True))
 
 
 def test_only_a_generator_that_describes_its_masks_has_use_for_it() -> None:

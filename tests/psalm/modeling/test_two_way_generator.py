@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from psalm.modeling.features import ConditionEmbeddings, ImageFeatures, Regions
+from psalm.modeling.fine_masks import enlarge
 from psalm.modeling.two_way_generator import TwoWayGenerator, distinct_masks
 from tests.psalm.modeling.builders import two_way_config
 
@@ -95,6 +96,39 @@ def test_a_region_is_answered_by_its_own_drafts_and_begins_with_their_quality(ge
     logits = proposals.condition_logits[0]
     assert (logits[:4, 1] < -1e3).all() and (logits[4:, 0] < -1e3).all()
     torch.testing.assert_close(logits[:4, 0], torch.logit(draft.state["quality"][0, :4].clamp(0.02, 0.98)))
+
+
+@torch.no_grad()
+def test_masks_of_regions_are_twice_as_fine_and_only_the_chosen_one_is_redrawn(generator: TwoWayGenerator) -> None:
+    torch.nn.init.normal_(generator.fine_masks.correction.weight)
+    image = features(generator)
+    draft = generator.draft(image, [squares(10, 60)])
+    conditions = ConditionEmbeddings(torch.randn(1, 2, 32), (2,), "regions")
+    (proposals,) = generator(image, draft, torch.randn(1, 8, 32), conditions)
+    plain = enlarge(draft.state["masks"][0])
+    assert proposals.mask_logits.shape == (1, 8, 48, 48) == (1, *plain.shape)
+    chosen = proposals.condition_logits[0].argmax(0).tolist()
+    for i in range(8):
+        assert torch.equal(proposals.mask_logits[0, i], plain[i]) or i in chosen
+    assert any(not torch.equal(proposals.mask_logits[0, i], plain[i]) for i in chosen)
+
+
+@torch.no_grad()
+def test_the_best_draft_of_a_box_is_what_all_agree_on_and_other_kinds_stay(generator: TwoWayGenerator) -> None:
+    image, regions = features(generator), squares(10, 60)
+    mixed = Regions(regions.masks, ("scribble", "box"))
+    masks, _, _ = generator.decode_regions(image, 0, mixed)
+    state = generator.draft(image, [mixed]).state
+    drafted = state["masks"][0].unflatten(0, (2, 4))
+    torch.testing.assert_close(drafted[0], masks[0], atol=1e-5, rtol=1e-5)
+    best = int(state["quality"][0, 4:].argmax())
+    others = [i for i in range(4) if i != best]
+    torch.testing.assert_close(drafted[1, others], masks[1, others], atol=1e-5, rtol=1e-5)
+    again, _, _ = generator.decode_regions(image, 0, squares(60), masks[1, best][None])
+    every = torch.cat([masks[1], again[0]])
+    assert not torch.equal(drafted[1, best], masks[1, best])
+    low, high = every.amin(0) - 1e-4, every.amax(0) + 1e-4
+    assert ((drafted[1, best] >= low) & (drafted[1, best] <= high)).all()
 
 
 def test_the_seed_loss_falls_when_the_head_learns(generator: TwoWayGenerator) -> None:

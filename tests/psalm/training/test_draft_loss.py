@@ -69,6 +69,31 @@ def test_each_region_learns_its_own_object(generator: TwoWayGenerator, image: Im
     assert max(before) < 0.5 < 0.75 < min(overlap(generator, image))
 
 
+def test_outlines_are_learnt_beside_the_drafts_and_leave_them_alone(
+    generator: TwoWayGenerator, image: ImageFeatures
+) -> None:
+    learn(generator, image, DraftLoss(generator))
+    generator.requires_grad_(False)
+    generator.fine_masks.requires_grad_(True)
+    regions, target = question()
+
+    def outlines() -> float:
+        with torch.no_grad():
+            masks, quality, states = generator.decode_regions(image, 0, regions)
+            best = torch.arange(2), quality.argmax(1)
+            drawn = generator.fine_masks(masks[best], states[best], image.pyramid[0][0]) > 0
+        truth = target.masks[target.labels][:, ::2, ::2]
+        return float((drawn & truth).sum() / (drawn | truth).sum())
+
+    before = outlines()
+    loss, optimiser = DraftLoss(generator), torch.optim.Adam(generator.fine_masks.parameters(), lr=3e-3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss(image, [regions], [target]).backward()
+        optimiser.step()
+    assert outlines() > before + 0.02
+
+
 def test_every_draft_learns_how_good_it_is(generator: TwoWayGenerator, image: ImageFeatures) -> None:
     regions, target = question()
 

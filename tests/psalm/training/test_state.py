@@ -18,6 +18,7 @@ def test_a_run_from_before_following_was_learnt_goes_on(tmp_path: Path) -> None:
     assert len(older) == len(model.state_dict()) - 2
     RunState({}, 0, 3, older, best={"model": dict(older)}).save(tmp_path / "state.pt")
     state = RunState.load(tmp_path / "state.pt")
+    state.complete(model)
     assert state.step == 3 and state.best is not None
     torch.nn.init.zeros_(model.mask_generator.sameness.weight)  # type: ignore[union-attr]
     for weights in (state.model, state.best["model"]):
