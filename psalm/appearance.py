@@ -17,6 +17,8 @@ from psalm.modeling.box_agreement import extents
 from psalm.modeling.features import ImageFeatures
 
 _OUTLINE = 12
+_USUAL = 2.0  # difference of size, as a power of e, up to which the fit is trusted: some seven times the area
+_FAR = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def describe(features: ImageFeatures, masks: Tensor, scale: float) -> Appearance
 def likeness(known: Appearance, found: Appearance, quality: Tensor) -> Tensor:
     """Logits (K, N): whether each of N found masks shows the same kind of object as each of K known ones.
 
-    The weights were fitted to pairs of real images, each source of images counting the same.
+    The weights were fitted to pairs of real images, each source of images counting the same. Few of these pairs differ
+    much in size, so what they say of it is not taken for true far beyond: what lies behind many small objects is none
+    of them.
 
     Parameters
     ----------
@@ -83,7 +87,8 @@ def likeness(known: Appearance, found: Appearance, quality: Tensor) -> Tensor:
         The generator's estimate of each mask's IoU.
     """
     *looks, outlines, sizes = comparisons(known, found)
-    return 10.3 * torch.stack(looks).mean(0) + 5.6 * outlines - 0.63 * sizes + 7.7 * quality - 19.35
+    alike = 10.3 * torch.stack(looks).mean(0) + 5.6 * outlines - 0.63 * sizes + 7.7 * quality - 19.35
+    return alike - _FAR * (sizes - _USUAL).clamp(min=0).square()
 
 
 def evidence(first: Appearance, last: Appearance, found: Appearance, quality: Tensor, near: Tensor) -> Tensor:

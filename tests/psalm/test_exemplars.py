@@ -101,3 +101,13 @@ def test_what_looks_the_same_is_more_alike_than_what_differs():
     logits = likeness(things, things, torch.full((3,), 0.9))
     assert (logits.argmax(dim=1) == torch.arange(3)).all()
     assert logits[0, 0] > likeness(things, things, torch.full((3,), 0.4))[0, 0]
+
+
+def test_what_is_many_times_larger_is_no_like_however_much_it_looks_so():
+    looks, outline = (torch.ones(1, 1),), torch.nn.functional.normalize(torch.ones(1, 144))
+    sizes = torch.tensor([1.0, 4.0, 60.0])
+    known = Appearance(looks, outline, torch.tensor([1000.0]))
+    found = Appearance((torch.ones(3, 1),), outline.expand(3, -1), 1000 * sizes)
+    equal, larger, background = likeness(known, found, torch.full((3,), 0.95))[0]
+    assert equal.sigmoid() > 0.9 and larger.sigmoid() > 0.8
+    assert background.sigmoid() < 0.4
