@@ -33,6 +33,17 @@ def test_the_split_and_the_sources(samples: CocoSamples, coco_folder: Path) -> N
         CocoSamples(coco_folder / "annotations.json", coco_folder / "images", split="test")
 
 
+def test_only_images_that_sentences_speak_of(coco_folder: Path) -> None:
+    def opened(refs: str | None) -> CocoSamples:
+        path = None if refs is None else coco_folder / refs
+        return CocoSamples(coco_folder / "annotations.json", coco_folder / "images", refs=path, only_referred=True)
+
+    spoken_of = {ref["image_id"] for ref in json.loads((coco_folder / "refs.json").read_text())}
+    assert set(opened("refs.json").image_ids) == spoken_of and len(spoken_of) < 3
+    with pytest.raises(AnnotationError, match="speaks of"):
+        opened(None)
+
+
 def test_a_file_that_is_missing_says_so(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="cannot be read"):
         CocoSamples(tmp_path / "none.json", tmp_path)
