@@ -52,10 +52,10 @@ PANELS = (
     Panel("coins", classes=("coin",)),
     Panel("coins", sentence="the biggest coin"),
     Panel("coins", sentence="the smallest coin"),
-    Panel("hubble_deep_field", classes=("particle",)),
-    Panel("chelsea", classes=("cat",)),
-    Panel("motorcycle_left", sentence="the wheel on the left"),
-    Panel("astronaut", classes=("person",)),
+    Panel("coins", sentence="the coin at the top right"),
+    Panel("chelsea", sentence="the cat"),
+    Panel("camera", classes=("person",)),
+    Panel("astronaut", sentence="the person"),
     Panel("motorcycle_left", classes=("motorcycle",)),
     Panel("chelsea", click=(110, 172)),
     Panel("coffee", click=(180, 300)),
@@ -69,13 +69,13 @@ PANELS = (
 
 
 FAILURES = (
-    Panel("chelsea", classes=("coin", "cat", "cup"), note="an ear as a cup"),
+    Panel("chelsea", classes=("coin", "cat"), note="eyes as coins"),
     Panel("cell", classes=("cell",), note="nothing"),
     Panel("ihc", classes=("nucleus",), note="nothing"),
-    Panel("hubble_deep_field", classes=("particle",), note="60 of hundreds"),
+    Panel("hubble_deep_field", classes=("particle",), note="a few of hundreds"),
     Panel("retina", click=(437, 278), note="a vessel was meant"),
-    Panel("camera", classes=("person",), note="nothing"),
-    Panel("coffee", classes=("cup",), note="the handle alone"),
+    Panel("astronaut", classes=("person",), note="and a helmet"),
+    Panel("coffee", classes=("cup",), note="nothing"),
     Panel("gravel", box=(60, 60, 130, 140), note="no stone fills it"),
 )
 
