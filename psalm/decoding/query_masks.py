@@ -106,6 +106,16 @@ class QueryMasks:
                 best, best_score = query, score
         return best, best_score
 
+    @property
+    def judged(self) -> bool:
+        """Whether the generator says how good each mask is."""
+        return self._quality is not None
+
+    def first(self, order: Tensor) -> int:
+        """The query that is highest in an order (Q,), of those whose mask is not empty."""
+        queries: list[int] = torch.argsort(order, descending=True, stable=True).tolist()
+        return next((query for query in queries if self.look(query)[0] is not None), queries[0])
+
     def _upsample(self, query: int) -> tuple[Cutout | None, float]:
         """The mask of one query in its box at the original size, and the sum of its probabilities."""
         frame, coarse = self._frame, self._logits[query].float()

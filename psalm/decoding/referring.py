@@ -18,6 +18,9 @@ def decode_referring(
 ) -> Annotations:
     """The one best mask, however low its score; nothing when every mask is empty.
 
+    The published model takes the best product of relevance and mask score. The small model was taught to choose one
+    among its masks by their logits; where several are near certain, their probabilities tell nothing any more.
+
     Parameters
     ----------
     masks : QueryMasks
@@ -25,7 +28,12 @@ def decode_referring(
     condition : SentenceCondition
     thresholds : Thresholds
     """
-    query, score = masks.best(logits[:, 0].sigmoid())
+    relevance = logits[:, 0].sigmoid()
+    if masks.judged:
+        query = masks.first(logits[:, 0])
+        score = float(relevance[query]) * masks.score(query)
+    else:
+        query, score = masks.best(relevance)
     return _one(masks, masks.look(query)[0], score, condition, thresholds)
 
 

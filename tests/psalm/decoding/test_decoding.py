@@ -190,6 +190,14 @@ def test_empty_masks_never_win():
     assert len(decode(proposals, "referring", [condition], frames, Thresholds())[0]) == 0
 
 
+def test_a_sentence_gets_the_mask_of_the_highest_logit_where_masks_are_judged():
+    masks, logits = torch.stack([quarter(0), quarter(1), torch.full_like(quarter(0), -9.0)]), [[12.0], [9.0], [15.0]]
+    judged = MaskProposals(masks[None], torch.tensor([logits]), (1,), torch.tensor([[0.8, 0.95, 1.0]]))
+    found = decode(judged, "referring", [SentenceCondition("it")], [FRAME], Thresholds())[0]
+    assert (found.masks[0] == (QueryMasks(masks, FRAME).mask(0).numpy())).all()
+    assert found.scores[0] == pytest.approx(0.8, abs=1e-3)
+
+
 def test_generalised_referring_unites_or_takes_the_best():
     condition = SentenceCondition("all the cells")
     proposals, frames = made([quarter(0), quarter(3), quarter(1)], [[5.0], [4.0], [-5.0]])
