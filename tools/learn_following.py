@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from psalm.checkpoint import find_model, read_weights
+from psalm.checkpoint import find_model, load_model, read_weights
 from psalm.data.clips import Clip, draw_clip, read_clips
 from psalm.errors import OutputError
 from psalm.files import replacing
@@ -60,7 +60,7 @@ def judge(found: Mapping[str, Sequence[FramePair]], used: Sameness, console: Con
 
 def write(model: Path, out: Path, learnt: Sameness) -> None:
     """Write the model folder `out`: `model` with what was learnt, in the precision of its other weights."""
-    state = completed(read_weights(model))
+    state = completed(read_weights(model), load_model(model, device="cpu").model)
     for name, parameter in learnt.named_parameters():
         state[_PREFIX + name] = parameter.detach().to(state[_PREFIX + name])
     for source in model.glob("*.json"):
