@@ -94,7 +94,12 @@ class Kept:
         return relevance if self.quality is None else np.asarray(relevance * self.quality, dtype=np.float32)
 
     def best(self, part: int, probability: float) -> tuple[int, float]:
-        """The proposal with the best score for a part, and that score; the search ends where none can be better."""
+        """The proposal with the best score for a part, and that score; the search ends where none can be better.
+
+        A sentence gets the most relevant mask where the generator judges its masks, as in `psalm.decoding.referring`.
+        """
+        if self.quality is not None and self.task in (Task.REFERRING, Task.GENERALISED_REFERRING):
+            return self._most_relevant(part, probability)
         bounds, best, best_score = self.bounds(part), -1, -1.0
         for query in np.argsort(-bounds, kind="stable").tolist():
             if float(bounds[query]) <= best_score:
@@ -104,6 +109,14 @@ class Kept:
             if score > best_score:
                 best, best_score = query, score
         return best, best_score
+
+    def _most_relevant(self, part: int, probability: float) -> tuple[int, float]:
+        relevance = self.relevance[:, part]
+        for query in np.argsort(-relevance, kind="stable").tolist():
+            patch = self.patch(query, probability)
+            if patch is not None:
+                return query, float(relevance[query]) * self.mask_score(query, patch)
+        return -1, -1.0
 
 
 def keep(

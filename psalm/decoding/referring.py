@@ -18,8 +18,8 @@ def decode_referring(
 ) -> Annotations:
     """The one best mask, however low its score; nothing when every mask is empty.
 
-    The published model takes the best product of relevance and mask score. The small model was taught to choose one
-    among its masks by their logits; where several are near certain, their probabilities tell nothing any more.
+    The published model takes the best product of relevance and mask score. The small model was taught to choose
+    among its masks by relevance alone, and is often near certain of several: the product would be decided by the masks.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def decode_referring(
     condition : SentenceCondition
     thresholds : Thresholds
     """
-    relevance = logits[:, 0].sigmoid()
     if masks.judged:
-        query = masks.first(logits[:, 0])
+        relevance = logits[:, 0].float().sigmoid()  # in half precision more of them were equal
+        query = masks.first(relevance)
         score = float(relevance[query]) * masks.score(query)
     else:
-        query, score = masks.best(relevance)
+        query, score = masks.best(logits[:, 0].sigmoid())
     return _one(masks, masks.look(query)[0], score, condition, thresholds)
 
 
