@@ -48,6 +48,11 @@ class CocoSamples:
         Keep at most so many images of each source, spread over its list; all when not given.
     only_referred : bool
         Keep the images that a referring expression speaks of, and no others.
+    only_sources : sequence of str, optional
+        Keep the images of these sources, and no others.
+    copies : int
+        So many copies of every image stand in the list: the image itself, then windows of it and other changed copies
+        (see `psalm.data.augmentation`). For stages that describe every image once.
     sentence_lists : float
         Share of the instance questions that list sentences instead of names; see `psalm.data.questions.ask`.
 
@@ -66,8 +71,11 @@ class CocoSamples:
         per_source: int | None = None,
         sentence_lists: float = 0.0,
         only_referred: bool = False,
+        only_sources: Sequence[str] | None = None,
+        copies: int = 1,
     ) -> None:
         self.sentence_lists = sentence_lists
+        self._copies = max(copies, 1)
         content = _read_json(annotations, "annotations")
         self._folder = Path(images)
         self._categories = {category["id"]: category for category in content["categories"]}
@@ -82,13 +90,18 @@ class CocoSamples:
             self._refs[ref["image_id"]].append(ref)
         if only_referred:
             self._images = [image for image in self._images if image["id"] in self._refs]
+        if only_sources is not None:
+            self._images = [image for image in self._images if _source(image) in only_sources]
         if per_source is not None:
             self._images = _thinned(self._images, per_source)
         if not self._images:
+            of_sources = f" of the sources {', '.join(only_sources)}" if only_sources is not None else ""
             spoken_of = " that a referring expression speaks of" if only_referred else ""
+            cure = "name another split" if only_sources is None else "name other sources or another split"
             raise AnnotationError(
-                f"{annotations} has no labelled image in the split {split!r}{spoken_of}: name another split."
+                f"{annotations} has no labelled image in the split {split!r}{of_sources}{spoken_of}: {cure}."
             )
+        self._images = [image for image in self._images for _ in range(self._copies)]
         # Checked before anything is opened: a name may not lead out of the folder.
         self._paths = [
             ImageEntry(image["id"], image["file_name"], image["height"], image["width"]).path(self._folder)
@@ -133,6 +146,7 @@ class CocoSamples:
 
     def labelled(self, index: int, variant: int = 0) -> LabelledImage:
         """The image with its objects, before anything is asked."""
+        variant = variant or index % self._copies
         record = self._images[index]
         path = self._paths[index]
         pixels = to_rgb8(read_image(path))

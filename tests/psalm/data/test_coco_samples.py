@@ -44,6 +44,25 @@ def test_only_images_that_sentences_speak_of(coco_folder: Path) -> None:
         opened(None)
 
 
+def test_only_images_of_some_sources(coco_folder: Path) -> None:
+    def opened(*sources: str) -> CocoSamples:
+        return CocoSamples(coco_folder / "annotations.json", coco_folder / "images", only_sources=sources)
+
+    assert opened("lab").sources == ["lab"] and len(opened("lab", "pets")) == 3
+    with pytest.raises(AnnotationError, match="sources nowhere"):
+        opened("nowhere")
+
+
+def test_copies_stand_in_the_list_beside_their_image(samples: CocoSamples, coco_folder: Path) -> None:
+    copied = CocoSamples(coco_folder / "annotations.json", coco_folder / "images", copies=3)
+    assert copied.sources == [source for source in samples.sources for _ in range(3)]
+    assert len({copied.labelled(index).key for index in range(len(copied))}) > 2 * len(samples)
+    for index in range(len(samples)):
+        found = [copied.labelled(3 * index + copy) for copy in range(3)]
+        expected = [samples.labelled(index, variant) for variant in range(3)]
+        assert [one.key for one in found] == [one.key for one in expected]
+
+
 def test_a_file_that_is_missing_says_so(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="cannot be read"):
         CocoSamples(tmp_path / "none.json", tmp_path)
