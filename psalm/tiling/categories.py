@@ -18,6 +18,7 @@ from psalm.tiling.source import Box, ImageSource
 
 Progress = Callable[[int, int, str], None]
 
+_WRONG_SIZE = 1.5  # times the diameter that was given
 _STUFF_PIXELS = 1 << 28  # a region of stuff in a larger box stays in pieces
 
 
@@ -121,7 +122,8 @@ def search(
         done += len(batch)
     if progress:
         progress(done, done, "")
-    return _collect(run), len(run.tiles), _message(run, side, first)
+    found = _collect(run)
+    return found, len(run.tiles), _message(run, side, first) + _doubt(plan, found)
 
 
 def _collect(run: _Search) -> CutoutAnnotations:
@@ -192,3 +194,15 @@ def _message(run: _Search, side: int | None, first: int) -> str:
             "in quarters"
         )
     return text + "."
+
+
+def _doubt(plan: TilePlan, found: CutoutAnnotations) -> str:
+    """What speaks against the object size that was given; a model may know nothing that is magnified too much."""
+    if plan.object_size is None:
+        return ""
+    if not len(found):
+        return f" In tiles for objects {plan.object_size:g} pixels across nothing was found: are they of that size?"
+    across = float(np.median([np.sqrt(4 * cutout.area / np.pi) for cutout in found.cutouts]))
+    if max(across / plan.object_size, plan.object_size / across) < _WRONG_SIZE:
+        return ""
+    return f" Typical objects were found to be about {across:.0f} pixels across, not {plan.object_size:g}."

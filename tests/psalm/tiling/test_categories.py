@@ -7,7 +7,7 @@ import pytest
 
 from psalm.conditions import CategoryCondition
 from psalm.tiling import TilePlan, predict_tiled
-from psalm.tiling.plan import grid
+from psalm.tiling.plan import OBJECT_PIXELS, grid
 
 from .conftest import Field, FieldPredictor, _annotations, ellipses
 
@@ -117,7 +117,18 @@ def test_the_number_of_pixels_or_of_objects_is_chosen_by_hand(crowd):
 def test_the_object_size_chooses_the_tiles(crowd):
     predictor = FieldPredictor(crowd)
     predict_tiled(predictor, crowd.image, NUCLEUS, TilePlan(object_size=22, most_objects=1000))
-    assert max(max(size) for size in predictor.asked) == pytest.approx(256 * 22 / 64, abs=2)
+    assert max(max(size) for size in predictor.asked) == pytest.approx(256 * 22 / OBJECT_PIXELS, rel=0.06)
+
+
+def test_a_wrong_object_size_is_said(crowd):
+    def message(size: float, field: Field) -> str:
+        return predict_tiled(FieldPredictor(field), field.image, NUCLEUS, TilePlan(object_size=size)).message
+
+    areas = np.bincount(crowd.labels.ravel())[1:]
+    across = float(np.sqrt(4 * np.median(areas) / np.pi))
+    assert "across" not in message(round(across), crowd)
+    assert f"about {across:.0f} pixels across, not 60" in message(60, crowd)
+    assert "nothing was found" in message(22, Field(np.zeros((400, 400), dtype=np.int64)))
 
 
 def test_regions_of_stuff_are_one_object_whatever_the_grid():
