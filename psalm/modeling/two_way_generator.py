@@ -9,13 +9,14 @@ then costs the language model alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from psalm.config import PSALMConfig
-from psalm.modeling.box_agreement import heed_boxes
+from psalm.modeling.box_agreement import agreed, heed_boxes
 from psalm.modeling.features import ConditionEmbeddings, Draft, ImageFeatures, Regions
 from psalm.modeling.fine_masks import FineMasks, enlarge
 from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
@@ -29,9 +30,31 @@ _KINDS = ("point", "scribble", "box", "mask")
 _DUPLICATE_IOU = 0.75
 _SEEDS_AT_ONCE = 4  # few enough for the processor's cache
 _FORGOTTEN = 0.5  # share of a description that training leaves out: few photographs show a name
-_AGREEMENT = 0.05  # drafts of a box whose estimated IoU is so much lower count a third
-_SURE = 12.0  # no draft has a greater say in a pixel
 _NOT_MINE = -1e4  # logit of a proposal for a region that it was not drafted for
+
+
+@dataclass(frozen=True)
+class SecondDrafts:
+    """What was drafted around the first drafts of N boxes.
+
+    Parameters
+    ----------
+    rows, best : (N,) tensors
+        Which region each box is, and which of its first drafts the second ones start from.
+    masks, quality : (N, 4, h, w), (N, 4) tensors
+        The second drafts and the decoder's estimate of their IoU.
+    agreed : (N, h, w) tensor
+        What all eight drafts agree on.
+    state : (N, C) tensor
+        Of the best second draft.
+    """
+
+    rows: Tensor
+    best: Tensor
+    masks: Tensor
+    quality: Tensor
+    agreed: Tensor
+    state: Tensor
 
 
 class TwoWayGenerator(nn.Module):
@@ -216,26 +239,29 @@ class TwoWayGenerator(nn.Module):
         state["geometry"] = description[..., -GEOMETRY:]
         return Draft(self._embed(description), region_tokens, state)
 
-    def _agreed(
-        self, features: ImageFeatures, b: int, regions: Regions, masks: Tensor, quality: Tensor, states: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Drafts (R, 4, h, w) and their states (R, 4, C), the best one of each box replaced by what all agree on.
+    def draft_boxes_again(
+        self, features: ImageFeatures, b: int, regions: Regions, masks: Tensor, quality: Tensor
+    ) -> SecondDrafts | None:
+        """As many drafts again around the best one of each box among R regions of image `b`; None without a box.
 
-        A box leaves little to choose: its drafts differ in their outlines, and errors of outlines even out. As many
-        again are drafted around the best one.
+        Parameters
+        ----------
+        features : ImageFeatures
+        b : int
+        regions : Regions
+        masks, quality : (R, 4, h, w), (R, 4) tensors
+            The first drafts, and their estimated IoU as `heed_boxes` gives it.
         """
         is_box = [i for i, kind in enumerate(regions.kinds) if kind == "box"]
         if not is_box:
-            return masks, states
+            return None
         rows, best = torch.tensor(is_box, device=masks.device), quality[is_box].argmax(1)
         boxes = Regions(regions.masks[is_box], tuple(regions.kinds[i] for i in is_box))
-        again, its_quality, its_states = self.decode_regions(features, b, boxes, masks[rows, best])
-        its_quality = heed_boxes(its_quality.clamp(0, 1), again.detach() > 0, boxes)
-        weights = (torch.cat([quality[rows], its_quality], dim=1) / _AGREEMENT).softmax(1)
-        drafts = torch.cat([masks[rows], again], dim=1).clamp(-_SURE, _SURE)
-        agreed = torch.einsum("rk,rkhw->rhw", weights, drafts).to(masks.dtype)
-        its_best = its_states[torch.arange(len(boxes.kinds)), its_quality.argmax(1)]
-        return masks.index_put((rows, best), agreed), states.index_put((rows, best), its_best)
+        again, its_quality, states = self.decode_regions(features, b, boxes, masks[rows, best].detach())
+        heeded = heed_boxes(its_quality.clamp(0, 1), again.detach() > 0, boxes)
+        mean = agreed(torch.cat([masks[rows], again], dim=1), torch.cat([quality[rows], heeded], dim=1))
+        state = states[torch.arange(len(rows)), heeded.argmax(1)]
+        return SecondDrafts(rows, best, again, its_quality, mean.to(masks.dtype), state)
 
     def _drawn_finely(self, features: ImageFeatures, draft: Draft, logits: Tensor) -> Tensor:
         """Masks (B, Q, 2h, 2w), the likeliest of each region with its outline drawn anew."""
@@ -256,7 +282,10 @@ class TwoWayGenerator(nn.Module):
         """
         masks, quality, states = self.decode_regions(features, b, regions)
         quality = heed_boxes(quality.clamp(0, 1), masks.detach() > 0, regions)
-        masks, states = self._agreed(features, b, regions, masks, quality, states)
+        second = self.draft_boxes_again(features, b, regions, masks, quality)
+        if second is not None:
+            best = second.rows, second.best
+            masks, states = masks.index_put(best, second.agreed), states.index_put(best, second.state)
         device = masks.device
         cover = F.interpolate(regions.masks[:, None].float().to(device), masks.shape[-2:], mode="area")
         kinds = torch.tensor([_KINDS.index(kind) for kind in regions.kinds], device=device)

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from psalm.modeling.box_agreement import heed_boxes
 from psalm.modeling.features import ImageFeatures, Regions
-from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.modeling.two_way_generator import SecondDrafts, TwoWayGenerator
 from psalm.training.targets import Target
 
 _FIRST_OF_POINT, _FIRST = 1.0, 0.5  # how much the first draft, the safest guess, learns beside the best one
@@ -28,7 +29,8 @@ class DraftLoss:
     say of those drafts; they are kept as they were when the stage began. So are the masks of seeds outside of the
     labelled objects, or it would forget how to draw what nobody labelled: a vessel, a word on a page.
 
-    The outlines of the best drafts are learnt beside them, and change nothing of the drafts.
+    A box is drafted twice, and the mean of all its drafts is its mask; the second drafts and the mean learn the object
+    as well. The outlines of what would be shown are learnt beside, and change nothing of the drafts.
 
     Parameters
     ----------
@@ -59,26 +61,45 @@ class DraftLoss:
         return torch.stack(losses).mean() if losses else features.generator["embedding"].sum() * 0
 
     def _image(self, features: ImageFeatures, b: int, regions: Regions, target: Target) -> Tensor:
-        masks, quality, states = self._generator.decode_regions(features, b, regions)
-        masks, quality, states = (x[target.labels].float() for x in (masks, quality, states))
+        decoded = self._generator.decode_regions(features, b, regions)
+        masks, quality, states = (x[target.labels].float() for x in decoded)
+        asked = Regions(
+            regions.masks[target.labels],
+            tuple(regions.kinds[i] for i in target.labels.tolist()),
+        )
         truth = F.interpolate(target.masks[:, None].float(), masks.shape[-2:], mode="area")[:, 0]
         iou = _overlap(masks.detach() > 0, truth > 0.5)
-        is_point = torch.tensor([regions.kinds[i] == "point" for i in target.labels.tolist()], device=iou.device)
+        is_point = torch.tensor([kind == "point" for kind in asked.kinds], device=iou.device)
         allowed = iou.clone()
         allowed[is_point, 0] = -1
-        best = torch.arange(len(masks), device=masks.device), allowed.argmax(1)
-        chosen = masks[best]
+        chosen = masks[torch.arange(len(masks), device=masks.device), allowed.argmax(1)]
         first = torch.where(is_point, _FIRST_OF_POINT, _FIRST) * mask_loss(masks[:, 0], truth)
-        loss = (mask_loss(chosen, truth) + first).mean() + _QUALITY * F.mse_loss(quality, iou)
-        loss = loss - _CHOICE * ((_SHARPNESS * quality).softmax(1) * iou).sum(1).mean()
-        own = allowed.amax(1) > _ITS_OWN
+        loss = (mask_loss(chosen, truth) + first).mean() + _estimates(quality, iou)
+        of_boxes, drafts, drawn_by = self._shown(features, b, asked, (masks, quality, states), truth)
+        loss = loss + of_boxes
+        own = _overlap(drafts[:, None] > 0, truth > 0.5)[:, 0] > _ITS_OWN
         if own.any():
-            loss = loss + self._outlines(features, b, chosen[own], states[best][own], target.masks[own])
+            loss = loss + self._outlines(features, b, drafts[own], drawn_by[own], target.masks[own])
         return loss + _KEEP * self._drift(features, b, truth)
+
+    def _shown(
+        self, features: ImageFeatures, b: int, asked: Regions, drafted: tuple[Tensor, Tensor, Tensor], truth: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss of the boxes' second drafts; the masks (N, h, w) that would be shown, and their states (N, C)."""
+        masks, quality, states = drafted
+        heeded = heed_boxes(quality.detach().clamp(0, 1), masks.detach() > 0, asked)
+        best = torch.arange(len(masks), device=masks.device), heeded.argmax(1)
+        shown, drawn_by = masks[best].detach(), states[best].detach()
+        second = self._generator.draft_boxes_again(features, b, asked, masks, heeded)
+        if second is None:
+            return masks.sum() * 0, shown, drawn_by
+        shown = shown.index_put((second.rows,), second.agreed.detach().float())
+        drawn_by = drawn_by.index_put((second.rows,), second.state.detach().float())
+        return _of_second_drafts(second, truth[second.rows]), shown, drawn_by
 
     def _outlines(self, features: ImageFeatures, b: int, drafts: Tensor, states: Tensor, objects: Tensor) -> Tensor:
         """How far drafts (N, h, w), once drawn finely, are from their objects (N, S, S)."""
-        fine = self._generator.fine_masks(drafts.detach(), states.detach(), features.pyramid[0][b]).float()
+        fine = self._generator.fine_masks(drafts, states, features.pyramid[0][b]).float()
         truth = F.interpolate(objects[:, None].float(), fine.shape[-2:], mode="area")[:, 0]
         size = (fine.detach().sigmoid() + truth).flatten(1).sum(1).clamp(min=30)
         wrong = F.binary_cross_entropy_with_logits(fine, truth, reduction="none").flatten(1).sum(1)
@@ -109,6 +130,20 @@ class DraftLoss:
                 cell = cells[torch.randint(len(cells), ())]
                 points[i] = (cell + 0.5) * side / cells.new_tensor([h, w])
         return points
+
+
+def _of_second_drafts(second: SecondDrafts, truth: Tensor) -> Tensor:
+    """The best second draft of each box, and the mean of all its drafts, learn the objects (N, h, w)."""
+    masks, mean = second.masks.float(), second.agreed.float()
+    iou = _overlap(masks.detach() > 0, truth > 0.5)
+    best = masks[torch.arange(len(masks), device=masks.device), iou.argmax(1)]
+    return (mask_loss(best, truth) + mask_loss(mean, truth)).mean() + _estimates(second.quality.float(), iou)
+
+
+def _estimates(quality: Tensor, iou: Tensor) -> Tensor:
+    """Every draft's estimate (N, K) learns its IoU, and the best draft to be chosen."""
+    chosen = ((_SHARPNESS * quality).softmax(1) * iou).sum(1)
+    return _QUALITY * F.mse_loss(quality, iou) - _CHOICE * chosen.mean()
 
 
 def mask_loss(logits: Tensor, truth: Tensor) -> Tensor:

@@ -94,6 +94,21 @@ def test_outlines_are_learnt_beside_the_drafts_and_leave_them_alone(
     assert outlines() > before + 0.02
 
 
+def test_what_the_drafts_of_a_box_agree_on_learns_its_object(generator: TwoWayGenerator, image: ImageFeatures) -> None:
+    regions, target = question()
+
+    def agreement() -> float:
+        with torch.no_grad():
+            masks, quality, _ = generator.decode_regions(image, 0, regions)
+            second = generator.draft_boxes_again(image, 0, regions, masks, quality)
+        assert second is not None and second.rows.tolist() == [0]
+        return float(target.iou(second.agreed)[0, target.labels.tolist().index(0)])
+
+    before = agreement()
+    learn(generator, image, DraftLoss(generator))
+    assert before < 0.5 < 0.75 < agreement()
+
+
 def test_every_draft_learns_how_good_it_is(generator: TwoWayGenerator, image: ImageFeatures) -> None:
     regions, target = question()
 
