@@ -78,7 +78,8 @@ class DraftLoss:
         of_boxes, drafts, drawn_by = self._shown(features, b, asked, (masks, quality, states), truth)
         loss = loss + of_boxes
         own = _overlap(drafts[:, None] > 0, truth > 0.5)[:, 0] > _ITS_OWN
-        if own.any():
+        learns = any(parameter.requires_grad for parameter in self._generator.fine_masks.parameters())
+        if learns and own.any():
             loss = loss + self._outlines(features, b, drafts[own], drawn_by[own], target.masks[own])
         return loss + _KEEP * self._drift(features, b, truth)
 
