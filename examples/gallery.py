@@ -50,8 +50,8 @@ class Panel:
 
 PANELS = (
     Panel("coins", classes=("coin",)),
-    Panel("coins", sentence="the biggest coin"),
-    Panel("coins", sentence="the smallest coin"),
+    Panel("coins", sentence="the coin at the bottom left"),
+    Panel("coins", sentence="the rightmost coin"),
     Panel("coins", sentence="the coin at the top right"),
     Panel("chelsea", sentence="the cat"),
     Panel("camera", classes=("person",)),
@@ -70,12 +70,12 @@ PANELS = (
 
 FAILURES = (
     Panel("chelsea", classes=("coin", "cat"), note="eyes as coins"),
-    Panel("cell", classes=("cell",), note="nothing"),
+    Panel("cell", classes=("cell",), note="the edge"),
     Panel("ihc", classes=("nucleus",), note="nothing"),
     Panel("hubble_deep_field", classes=("particle",), note="a few of hundreds"),
     Panel("retina", click=(437, 278), note="a vessel was meant"),
-    Panel("astronaut", classes=("person",), note="and a helmet"),
-    Panel("coffee", classes=("cup",), note="nothing"),
+    Panel("astronaut", classes=("person",), note="and a rocket"),
+    Panel("coins", sentence="the biggest coin", note="the third biggest"),
     Panel("gravel", box=(60, 60, 130, 140), note="no stone fills it"),
 )
 
