@@ -103,9 +103,14 @@ class BatchPrediction:
             raise ConditionError(f"{len(conditions)} conditions for {len(images)} images: give one, or one per image.")
         task = choose_task(task, conditions[0])
         parts = [self._prompts.build_parts(task, each) for each in conditions]
-        frames, features = self._encode(images)
-        proposals = self._propose(features, parts, conditions, frames)
-        return self._decode(proposals, conditions, frames, task, score_threshold, thresholds)
+        found: dict[int, Annotations] = {}
+        for group in _alike(parts):
+            asked = [conditions[i] for i in group]
+            frames, features = self._encode([images[i] for i in group])
+            proposals = self._propose(features, [parts[i] for i in group], asked, frames)
+            answers = self._decode(proposals, asked, frames, task, score_threshold, thresholds)
+            found.update(zip(group, answers, strict=True))
+        return [found[i] for i in range(len(images))]
 
     def prepare(self, image: ArrayLike) -> PreparedImage:
         """What `predict_each` does to an image before the model sees it; other threads may do it meanwhile.
@@ -158,6 +163,15 @@ class BatchPrediction:
             proposals = self._propose(features, parts, asked, frames)
             answers.append(self._decode(proposals, asked, frames, task, score_threshold, thresholds))
         return [list(found) for found in zip(*answers, strict=True)]
+
+
+def _alike(parts: Sequence[Sequence[Prompt]]) -> list[list[int]]:
+    """Positions of the images that can be asked together: class lists in parts must have as many names in each."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, prompts in enumerate(parts):
+        names = tuple(prompt.num_conditions for prompt in prompts) if len(prompts) > 1 else ()
+        groups.setdefault(names, []).append(i)
+    return list(groups.values())
 
 
 def choose_task(task: Task | str | None, condition: Condition) -> Task:

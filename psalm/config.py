@@ -58,6 +58,8 @@ class PSALMConfig:
 
     # Conditions.
     num_mask_tokens: int = 100
+    # Class lists with more names are asked in parts; 0 reads as many at once as `max_length` holds.
+    names_at_once: int = 0
     mask_token_attention: Literal["causal", "full"] = "causal"
     category_pooling: Literal["average", "ref"] = "average"
     sentence_pooling: Literal["average", "ref"] = "average"
@@ -105,6 +107,8 @@ class PSALMConfig:
             raise ConfigError("mask_token_path, mask_token_place and classification need mask_generator mask2former.")
         if self.semantic_backbone and self.mask_generator != "two_way":
             raise ConfigError("semantic_backbone needs mask_generator two_way, which describes its masks.")
+        if self.names_at_once < 0:
+            raise ConfigError(f"names_at_once {self.names_at_once} must be 1 or more, or 0 for no limit.")
         if self.image_size % 32:
             raise ConfigError(f"image_size {self.image_size} must be a multiple of 32.")
 

@@ -247,14 +247,12 @@ class PSALMPredictor(BatchPrediction):
         conditions: Sequence[Condition],
         frames: Sequence[Frame],
     ) -> MaskProposals:
-        """Ask each image its prompts; several per image are the parts of a long class list."""
+        """Ask each image its prompts; several per image, and equally many, are the parts of a long class list."""
         import torch
 
         from psalm.decoding import merge_parts
 
         self._warn_of_names(conditions)
-        if len({len(prompts) for prompts in parts}) > 1:
-            raise ConditionError("Only some of these class lists can be read at once: ask the images one by one.")
         with torch.inference_mode():
             regions = self._regions(conditions, frames)
             proposals = []

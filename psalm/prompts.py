@@ -128,7 +128,7 @@ class PromptBuilder:
         return prompt
 
     def build_parts(self, task: Task | str, condition: Condition) -> list[Prompt]:
-        """The prompt for one image, or several where a class list is longer than the model can read.
+        """The prompt for one image, or several where a class list has more names than the model reads at once.
 
         Each part holds an even share of the names, in their order, and a background of its own;
         `psalm.decoding.merge_parts` makes one answer of theirs.
@@ -142,7 +142,9 @@ class PromptBuilder:
         if not isinstance(condition, CategoryCondition):
             return [self.build(task, condition)]
         names, prompts = condition.names, []
-        for share in sorted({math.ceil(len(names) / count) for count in range(1, len(names) + 1)}, reverse=True):
+        fewest = math.ceil(len(names) / (self._config.names_at_once or len(names)))
+        shares = {math.ceil(len(names) / count) for count in range(fewest, len(names) + 1)}
+        for share in sorted(shares, reverse=True):
             parts = [names[start : start + share] for start in range(0, len(names), share)]
             prompts = [self._categories((*part, BACKGROUND)) for part in parts]
             if all(sequence_length(prompt, self._config) <= self._config.max_length for prompt in prompts):

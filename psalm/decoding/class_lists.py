@@ -19,8 +19,12 @@ def merge_parts(parts: Sequence[MaskProposals]) -> MaskProposals:
 
     What a part says of a proposal is, per name, how much likelier the name is than the background; that does not depend
     on which other names the part holds, so it can be compared across parts. A proposal keeps the names of its part. The
-    names of the other parts compete with them through the proposal there that shows the same object: together they join
-    its background. With the same masks in every part, all probabilities are those of a single list with these logits.
+    likeliest name of all other parts competes with them, through the proposals there that show the same object: it
+    joins the background. It does so alone, because every name has some small probability where it is absent, and
+    hundreds of them together would outweigh the one that is right.
+
+    Where the generator drafts the same masks whatever is asked, each is returned once, with the names of the part that
+    holds its likeliest one.
 
     Parameters
     ----------
@@ -30,7 +34,7 @@ def merge_parts(parts: Sequence[MaskProposals]) -> MaskProposals:
     Returns
     -------
     MaskProposals
-        The proposals of all parts one after the other, scored for all names and the background.
+        The proposals of all parts, scored for all names and the background.
 
     Raises
     ------
@@ -44,30 +48,53 @@ def merge_parts(parts: Sequence[MaskProposals]) -> MaskProposals:
             "Class lists too long to be read at once differ between images: ask the images one by one."
         )
     odds = [part.condition_logits[..., :-1] - part.condition_logits[..., -1:] for part in parts]
-    rows = [_row(i, parts, odds) for i in range(len(parts))]
+    best = [each.amax(dim=-1) for each in odds]
+    first, *others = parts
+    if all(torch.equal(first.mask_logits, other.mask_logits) for other in others):
+        shared = torch.stack(best)
+        rows = torch.stack([_row(i, odds, _largest(shared, i)) for i in range(len(parts))])
+        winner = shared.argmax(dim=0)[None, ..., None].expand(1, *rows.shape[1:])
+        return MaskProposals(
+            first.mask_logits, rows.gather(0, winner)[0], (rows.shape[-1],) * len(first.mask_logits), first.quality
+        )
+    rivals = [_rivals(i, parts, best) for i in range(len(parts))]
+    logits = torch.cat([_row(i, odds, rival) for i, rival in enumerate(rivals)], dim=1)
     quality = [part.quality for part in parts if part.quality is not None]
-    count = rows[0].shape[-1]
     return MaskProposals(
         torch.cat([part.mask_logits for part in parts], dim=1),
-        torch.cat(rows, dim=1),
-        (count,) * len(parts[0].mask_logits),
+        logits,
+        (logits.shape[-1],) * len(first.mask_logits),
         torch.cat(quality, dim=1) if quality else None,
     )
 
 
-def _row(part: int, parts: Sequence[MaskProposals], odds: Sequence[Tensor]) -> Tensor:
-    """Logits (B, Q, C + 1) of one part's proposals for the names of all parts and the background."""
-    background = torch.zeros_like(odds[part][..., :1])
-    for other in range(len(parts)):
-        if other != part:
-            taken = _counterpart(parts[part].mask_logits, parts[other].mask_logits, odds[other].logsumexp(dim=-1))
-            background = torch.logaddexp(background, taken[..., None])
+def _row(part: int, odds: Sequence[Tensor], rival: Tensor) -> Tensor:
+    """Logits (B, Q, C + 1) of one part's proposals for the names of all parts and the background.
+
+    `rival` (B, Q) are the odds of the likeliest name of the other parts.
+    """
     own = odds[part]
     columns = [
         own if other == part else own.new_full((*own.shape[:2], each.shape[-1]), _NEVER)
         for other, each in enumerate(odds)
     ]
-    return torch.cat([*columns, background], dim=-1)
+    background = torch.logaddexp(torch.zeros_like(rival), rival)
+    return torch.cat([*columns, background[..., None]], dim=-1)
+
+
+def _largest(best: Tensor, part: int) -> Tensor:
+    """Of odds (P, B, Q) per part, the largest of all parts but one."""
+    return torch.cat([best[:part], best[part + 1 :]]).amax(dim=0)
+
+
+def _rivals(part: int, parts: Sequence[MaskProposals], best: Sequence[Tensor]) -> Tensor:
+    """Largest odds (B, Q) that the proposals of other parts have which show the same objects."""
+    taken = [
+        _counterpart(parts[part].mask_logits, other.mask_logits, odds)
+        for i, (other, odds) in enumerate(zip(parts, best, strict=True))
+        if i != part
+    ]
+    return torch.stack(taken).amax(dim=0)
 
 
 def _counterpart(masks: Tensor, others: Tensor, odds: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +74,8 @@ class DataConfig:
         How often it is drawn, relative to the others.
     tasks : list of str
         The tasks that it serves; all when empty.
+    share : float
+        How much of every source's images is used, above 0 and at most 1.
     options : dict
         Arguments of the source (paths, split, sizes), in the words of `psalm.data`.
     """
@@ -86,7 +87,12 @@ class DataConfig:
     ]  # fmt: skip
     weight: float = 1.0
     tasks: tuple[Task, ...] = ()
+    share: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"share is {self.share}: give a number above 0, at most 1.")
 
 
 @dataclass(frozen=True)
@@ -209,6 +215,21 @@ class TrainConfig:
         """Read plain values, as YAML gives them."""
         return read_record(cls, values, "config")
 
+    def shortened(self, share: float) -> TrainConfig:
+        """The same run in little: a share of every stage's steps and of every source's images, in a folder of its own.
+
+        Raises
+        ------
+        ConfigError
+            When the share is not above 0 and at most 1.
+        """
+        return replace(
+            self,
+            output=f"{self.output}-share-{share:g}",
+            data=tuple(replace(entry, share=entry.share * share) for entry in self.data),
+            stages=tuple(stage.shortened(share) for stage in self.stages),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as YAML and JSON write them."""
-        return to_plain(dataclasses.asdict(self))
+        return to_plain(asdict(self))

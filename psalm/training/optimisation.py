@@ -75,7 +75,8 @@ class WeightAverage:
 
     @torch.no_grad()
     def keep(self) -> None:
-        """Give the model the averaged weights for good."""
+        """Give the model the averaged weights for good; the average of what follows begins anew."""
+        self.steps = 0
         for name, parameter in self.model.named_parameters():
             parameter.copy_(self.average[name])
 

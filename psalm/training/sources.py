@@ -15,6 +15,7 @@ from psalm.data.conversations import Conversations
 from psalm.data.datasets import open_dataset
 from psalm.data.mixture import Mixture, Samples
 from psalm.data.scenes import SceneSamples
+from psalm.data.subset import Subset
 from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
 from psalm.training.config import CONVERSATION, DataConfig, Lesson, ModelConfig
@@ -114,9 +115,10 @@ def open_samples(settings: DataConfig) -> Samples[Any]:
     }  # fmt: skip
     kind = own.get(settings.kind) or partial(open_dataset, settings.kind)
     try:
-        return kind(**settings.options)
+        samples = kind(**settings.options)
     except TypeError as error:
         raise ConfigError(f"The options of the data entry {settings.kind!r} do not fit: {error}.") from error
+    return samples if settings.share == 1 else Subset(samples, settings.share)
 
 
 def open_mixtures(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from psalm.conditions import Task
@@ -187,6 +187,11 @@ class StageConfig:
             raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
         if not self.train:
             raise ConfigError(f"Stage {self.name!r}: train is empty; name what is trained, for example ['*'].")
+
+    def shortened(self, share: float) -> StageConfig:
+        """The same stage with a share of its steps; a warm-up that is counted in steps shrinks with them."""
+        warmup = self.warmup if self.warmup < 1 else max(self.warmup * share, 1)
+        return replace(self, steps=max(round(self.steps * share), 1), warmup=warmup)
 
     @property
     def micro_batches(self) -> tuple[Lesson, ...]:

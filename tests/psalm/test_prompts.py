@@ -124,3 +124,12 @@ def test_task_and_condition_must_fit() -> None:
 def test_a_tokenizer_without_seg_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"\[SEG\]"):
         builder("[REF]")
+
+
+@pytest.mark.parametrize(("count", "shares"), [(3, [3]), (4, [4]), (5, [3, 2]), (13, [4, 4, 4, 1])])
+def test_a_list_of_more_names_than_are_read_at_once_is_split_evenly(count: int, shares: list[int]):
+    names = CategoryCondition(tuple(f"n{i}" for i in range(count)))
+    parts = builder(names_at_once=4).build_parts("instance", names)
+    assert [part.num_conditions - 1 for part in parts] == shares
+    named = [span.removesuffix("[SEG]") for part in parts for span in spans_of(part)[:-1]]
+    assert named == list(names.names)

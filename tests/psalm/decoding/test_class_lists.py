@@ -1,4 +1,4 @@
-"""A class list in parts gives the scores of the whole list, where both can be had."""
+"""A class list in parts: scores that do not depend on how many names were asked."""
 
 from __future__ import annotations
 
@@ -28,25 +28,55 @@ def parts_of(masks: torch.Tensor, logits: torch.Tensor, sizes: tuple[int, ...]) 
     return parts
 
 
-def test_the_same_masks_get_the_probabilities_of_one_list():
+def best_names(merged: MaskProposals) -> tuple[list[list[int]], torch.Tensor]:
+    """Per proposal that some name wins, its row of the mask and that name; and the probabilities, likewise sorted."""
+    chances = merged.condition_logits.softmax(dim=-1)[0, :, :-1]
+    value, name = chances.max(dim=-1)
+    rows = (merged.mask_logits[0] > 0).any(dim=-1).int().argmax(dim=-1)
+    order = sorted(range(len(rows)), key=lambda i: (int(rows[i]), -float(value[i])))
+    first = [i for place, i in enumerate(order) if not place or rows[order[place - 1]] != rows[i]]
+    return [[int(rows[i]), int(name[i])] for i in first], value[first]
+
+
+def test_the_same_masks_are_returned_once_with_the_likeliest_names():
     torch.manual_seed(0)
     masks, logits = blobs(4), torch.randn(1, 4, 7) * 3
     merged = merge_parts(parts_of(masks, logits, (1, 3, 2)))
-    assert merged.mask_logits.shape == (1, 12, 8, 8) and merged.num_conditions == (7,)
-    whole = logits.softmax(dim=-1)[..., :-1]
-    found = merged.condition_logits.softmax(dim=-1)[..., :-1].unflatten(1, (3, 4))
-    # Each part answers for its own names, and no other part repeats them.
-    torch.testing.assert_close(found.sum(dim=1), whole, rtol=0, atol=1e-5)
-    assert torch.allclose(found[:, 0, :, 1:], torch.zeros(()), atol=1e-6)
+    assert merged.mask_logits.shape == masks.shape and merged.num_conditions == (7,)
+    names, chances = best_names(merged)
+    assert names == [[i, int(logits[0, i, :-1].argmax())] for i in range(4)]
+    # A single list has more rivals, so it never says more.
+    assert (chances >= logits.softmax(dim=-1)[0, :, :-1].amax(dim=-1) - 1e-6).all()
+
+
+def test_the_likeliest_name_of_the_other_parts_competes():
+    logits = torch.tensor([[[3.0, -2.0, 1.0, 0.0]]])
+    chances = merge_parts(parts_of(blobs(1), logits, (1, 1, 1))).condition_logits.softmax(dim=-1)[0, 0]
+    expected = logits[0, 0, 0].exp() / (1 + logits[0, 0, 0].exp() + logits[0, 0, 2].exp())
+    torch.testing.assert_close(chances[0], expected)
+    assert chances[1:3].tolist() == [0, 0]
+
+
+def test_hundreds_of_unlikely_names_do_not_drown_the_right_one():
+    logits = torch.full((1, 2, 602), -2.0)
+    logits[0, 0, 0], logits[..., -1] = 3.0, 0.0
+    alone = merge_parts(parts_of(blobs(2), logits[..., [0, -1]], (1,))).condition_logits.softmax(dim=-1)
+    chances = merge_parts(parts_of(blobs(2), logits, (24,) * 25 + (1,))).condition_logits.softmax(dim=-1)
+    assert float(alone[0, 0, 0]) == pytest.approx(0.953, abs=1e-3)
+    assert float(chances[0, 0, 0]) > 0.8 and float(chances[0, 1, :-1].max()) < 0.5
+    assert float(logits.softmax(dim=-1)[0, 0, 0]) < 0.25
 
 
 def test_the_order_of_the_queries_does_not_matter():
-    masks, logits = blobs(4), torch.randn(1, 4, 5)
+    torch.manual_seed(1)
+    masks, logits = blobs(4), torch.randn(1, 4, 5) * 3
     first, second = parts_of(masks, logits, (2, 2))
     turned = MaskProposals(second.mask_logits.flip(1), second.condition_logits.flip(1), second.num_conditions)
     plain, mixed = merge_parts([first, second]), merge_parts([first, turned])
-    torch.testing.assert_close(mixed.condition_logits[:, :4], plain.condition_logits[:, :4])
-    torch.testing.assert_close(mixed.condition_logits[:, 4:].flip(1), plain.condition_logits[:, 4:])
+    assert mixed.mask_logits.shape[1] == 8
+    names, chances = best_names(plain)
+    assert best_names(mixed)[0] == names
+    torch.testing.assert_close(best_names(mixed)[1], chances)
 
 
 def test_an_object_that_other_parts_do_not_see_keeps_the_score_of_its_part():

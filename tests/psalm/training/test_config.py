@@ -53,6 +53,7 @@ def test_yaml_becomes_typed_fields(tmp_path: Path) -> None:
         ({"data": [{"kind": "pictures"}]}, "choose one of coco, scenes"),
         ({"stages": [{"name": "a", "steps": 1, "judged_by": ["semantic"]}]}, "judged by semantic"),
         ({"ema": 1.0}, "ema"),
+        ({"data": [{"kind": "scenes", "share": 0}]}, "share is 0"),
         ({"model": "psalm-tiny"}, "must be a mapping"),
     ],
 )
@@ -69,3 +70,24 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path) -> None:
         TrainConfig.from_file(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         TrainConfig.from_file(tmp_path / "missing.yaml")
+
+
+def test_a_shortened_run_is_the_same_in_little() -> None:
+    values = {
+        "output": "runs/x",
+        "data": [{"kind": "scenes", "share": 0.5}, {"kind": "coco"}],
+        "stages": [{"name": "a", "steps": 600, "warmup": 50}, {"name": "b", "steps": 3, "warmup": 0.2}],
+    }
+    whole = TrainConfig.from_dict(values)
+    little = whole.shortened(0.1)
+    assert little.output == "runs/x-share-0.1"
+    assert [entry.share for entry in little.data] == [0.05, 0.1]
+    assert [(stage.steps, stage.warmup) for stage in little.stages] == [(60, 5), (1, 0.2)]
+    assert whole.shortened(1).stages == whole.stages
+    with pytest.raises(ConfigError, match="share"):
+        whole.shortened(3)
+
+
+def test_the_recipe_in_the_repository_can_be_read() -> None:
+    for path in sorted((Path(__file__).parents[3] / "configs").glob("psalm*.yaml")):
+        assert TrainConfig.from_file(path).stages

@@ -45,6 +45,11 @@ def test_the_average_follows_and_swaps() -> None:
     assert model.weight.item() == 7
     average.keep()
     assert model.weight.item() < 1
+    # What follows does not drag along what was before.
+    with torch.no_grad():
+        model.weight.fill_(9)
+    average.update()
+    assert 8 * 9 / 11 < average.average["weight"].item() < 9
 
 
 def test_only_named_parts_train_and_frozen_statistics_stand_still() -> None:
