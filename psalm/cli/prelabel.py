@@ -227,6 +227,7 @@ def show_result(report: PrelabelReport) -> None:
     if report.tiled:
         subject = "1 image was" if report.tiled == 1 else f"{report.tiled} images were"
         say(f"{subject} asked in tiles, for size or number of objects; --tiles off asks every image as a whole.")
+    show_doubts(report.doubts)
     say(f"COCO file: {escape(str(report.annotations))}")
     say(f"Report: {escape(report.page.resolve().as_uri())}")
     show_failures(report.failures)
@@ -234,11 +235,22 @@ def show_result(report: PrelabelReport) -> None:
 
 def show_failures(failures: Sequence[Failure]) -> None:
     """The images that could not be labelled, the first ones by name."""
-    if not failures:
-        return
+    if failures:
+        console.print(f"[yellow]{len(failures)} images could not be labelled:[/]", highlight=False, soft_wrap=True)
+        _show_first(failures)
+
+
+def show_doubts(doubts: Sequence[Failure]) -> None:
+    """The images that tiles of the given size may not fit, the first ones by name."""
+    if doubts:
+        images = "1 image" if len(doubts) == 1 else f"{len(doubts)} images"
+        console.print(f"[yellow]The tiles may not fit {images}:[/]", highlight=False, soft_wrap=True)
+        _show_first(doubts)
+
+
+def _show_first(reasons: Sequence[Failure]) -> None:
     say = partial(console.print, highlight=False, soft_wrap=True)
-    say(f"[yellow]{len(failures)} images could not be labelled:[/]")
-    for failure in failures[:_MOST_FAILURES]:
-        say(f"  {escape(failure.words)}")
-    if len(failures) > _MOST_FAILURES:
-        say(f"  and {len(failures) - _MOST_FAILURES} more.")
+    for reason in reasons[:_MOST_FAILURES]:
+        say(f"  {escape(reason.words)}")
+    if len(reasons) > _MOST_FAILURES:
+        say(f"  and {len(reasons) - _MOST_FAILURES} more.")

@@ -164,18 +164,18 @@ class Labeller:
         outcomes = []
         for ready in batch:
             height, width = ready.size
-            answer, tiles = answers.get(id(ready.image)), ""
+            answer, tiles, doubt = answers.get(id(ready.image)), "", ""
             if answer is None or self._tiled.runs_out(answer, prompts):
-                objects, tiles = self._in_tiles(ready.item, len(batch))
+                objects, tiles, doubt = self._in_tiles(ready.item, len(batch))
             else:
                 objects = _objects(answer)
             seconds = (time.perf_counter() - start) / len(batch)
             outcomes.append(
-                Outcome(ready.item, height, width, ready.content_hash, objects, seconds=seconds, tiles=tiles)
+                Outcome(ready.item, height, width, ready.content_hash, objects, "", seconds, tiles, doubt)
             )
         return outcomes
 
-    def _in_tiles(self, item: Item, batch_size: int) -> tuple[tuple[Found, ...], str]:
+    def _in_tiles(self, item: Item, batch_size: int) -> tuple[tuple[Found, ...], str, str]:
         """The image is read again: to keep the pixels of every image at hand would take too much memory."""
         file = self._files.get(self._root / item.path)
         source = ImageSource(file.levels(item.page) or [file.read(item.page)])

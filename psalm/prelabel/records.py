@@ -78,6 +78,8 @@ class Outcome:
         What the model took.
     tiles : str
         Into which tiles the image was cut, in words; empty when it was asked as a whole.
+    doubt : str
+        Why these tiles may not fit the image; empty when they do.
     """
 
     item: Item
@@ -88,6 +90,7 @@ class Outcome:
     error: str = ""
     seconds: float = 0.0
     tiles: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not be labelled, and why."""
+    """An image that could not be labelled, or not with confidence, and why."""
 
     file_name: str
     reason: str
@@ -182,6 +185,8 @@ class PrelabelReport:
     seconds : float
     tiled : int
         Images that were asked in tiles.
+    doubts : tuple of Failure
+        Images that the tiles may not fit, and why; they were labelled all the same.
     """
 
     dataset: Path
@@ -193,3 +198,4 @@ class PrelabelReport:
     failures: tuple[Failure, ...]
     seconds: float
     tiled: int = 0
+    doubts: tuple[Failure, ...] = ()

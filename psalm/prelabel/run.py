@@ -183,11 +183,13 @@ class _Sitting:
         self._before, self._store = run, store
         self._start = time.perf_counter()
         self._left = 0
+        self._doubts: list[Failure] = []
 
     def note(self, written: Sequence[Written]) -> None:
         """Count outcomes that go into the store."""
         labelled = [each for each in written if each.state == "labelled"]
         self._left += sum(each.state == "left" for each in written)
+        self._doubts += [Failure(each.outcome.item.name, each.outcome.doubt) for each in labelled if each.outcome.doubt]
         self.run = replace(
             self.run,
             images=self.run.images + len(labelled),
@@ -216,6 +218,7 @@ class _Sitting:
             failures,
             self._elapsed(),
             self.run.tiled - self._before.tiled,
+            tuple(self._doubts),
         )
 
     def _elapsed(self) -> float:

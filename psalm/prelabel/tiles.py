@@ -84,8 +84,8 @@ class TiledAsker:
 
     def ask(
         self, image: ImageSource, prompts: Sequence[Prompt], least: float | None, batch_size: int = 1
-    ) -> tuple[tuple[Found, ...], str]:
-        """The objects of an image of any size, and into which tiles it was cut, in words.
+    ) -> tuple[tuple[Found, ...], str, str]:
+        """The objects of an image of any size, into which tiles it was cut, and why these may not fit, in words.
 
         Raises
         ------
@@ -93,18 +93,19 @@ class TiledAsker:
             When the model cannot be asked this.
         """
         found: list[Found] = []
-        message = ""
+        message = doubt = ""
         for number, prompt in enumerate(prompts):
             predictor, condition = self._question(prompt)
             plan = self.plan or _WHOLE
             answer = predict_tiled(predictor, image, condition, plan, score_threshold=least, batch_size=batch_size)
             message = answer.message if _is_divisible(prompt) and answer.looks > 1 else message
+            doubt = answer.doubt or doubt
             objects = answer.objects
             categories = {category.id: category for category in objects.categories}
             for category_id, score, rle in zip(objects.category_ids, objects.scores, objects.rles(), strict=True):
                 category = categories[int(category_id)]
                 found.append(Found(category.name, category.is_thing, rle, float(score), number))
-        return tuple(found), message
+        return tuple(found), message, doubt
 
     def _applies(self, prompts: Sequence[Prompt]) -> bool:
         return self.plan is not None and any(map(_is_divisible, prompts))

@@ -31,11 +31,14 @@ class TiledAnswer:
         How many tiles or windows the model was asked about.
     message : str
         What was done, in words.
+    doubt : str
+        Why the plan may not fit the image; empty when it does.
     """
 
     objects: CutoutAnnotations
     looks: int
     message: str
+    doubt: str = ""
 
 
 def predict_tiled(

@@ -92,7 +92,7 @@ def search(
     question: Question,
     plan: TilePlan,
     progress: Progress | None = None,
-) -> tuple[CutoutAnnotations, int, str]:
+) -> tuple[CutoutAnnotations, int, str, str]:
     """Find what a class list names.
 
     Returns
@@ -103,6 +103,8 @@ def search(
         How many times the model looked.
     message : str
         What was done, in words.
+    doubt : str
+        What speaks against the object size of the plan; empty when nothing does.
     """
     run = _Search(source, condition, question, plan)
     side = plan.side(source.size, question.predictor.config)
@@ -123,7 +125,7 @@ def search(
     if progress:
         progress(done, done, "")
     found = _collect(run)
-    return found, len(run.tiles), _message(run, side, first) + _doubt(plan, found)
+    return found, len(run.tiles), _message(run, side, first), _doubt(plan, found)
 
 
 def _collect(run: _Search) -> CutoutAnnotations:
@@ -201,8 +203,8 @@ def _doubt(plan: TilePlan, found: CutoutAnnotations) -> str:
     if plan.object_size is None:
         return ""
     if not len(found):
-        return f" In tiles for objects {plan.object_size:g} pixels across nothing was found: are they of that size?"
+        return f"In tiles for objects {plan.object_size:g} pixels across nothing was found: are they of that size?"
     across = float(np.median([np.sqrt(4 * cutout.area / np.pi) for cutout in found.cutouts]))
     if max(across / plan.object_size, plan.object_size / across) < _WRONG_SIZE:
         return ""
-    return f" Typical objects were found to be about {across:.0f} pixels across, not {plan.object_size:g}."
+    return f"Typical objects were found to be about {across:.0f} pixels across, not {plan.object_size:g}."

@@ -9,14 +9,17 @@ import pytest
 import tifffile
 from PIL import Image
 from scipy import ndimage
+from typer.testing import CliRunner
 
 from psalm.annotations import Annotations, Category
+from psalm.cli.main import app
 from psalm.conditions import CategoryCondition, SentenceCondition, VisualPriorCondition
 from psalm.config import PSALMConfig
 from psalm.decoding import Thresholds
 from psalm.errors import ConditionError, OutputError
 from psalm.images.tiff_file import TiffFile
 from psalm.images.zarr_folder import ZarrFolder
+from psalm.predictor import PSALMPredictor
 from psalm.prelabel import labelling
 from psalm.prelabel.labelling import Labeller
 from psalm.prelabel.pipeline import HereEngine
@@ -121,6 +124,28 @@ def test_the_report_counts_images_in_tiles_and_another_tiling_is_another_questio
     assert prelabel(folder, tmp_path / "out", [DISC], finder, tiles=TilePlan()).images == 0
     with pytest.raises(OutputError, match="tiles differ"):
         prelabel(folder, tmp_path / "out", [DISC], finder)
+
+
+def test_images_that_the_given_object_size_does_not_fit_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    _field(folder, "discs.png", 128, 32)
+    Image.fromarray(np.zeros((128, 128), dtype=np.uint8)).save(folder / "empty.png")
+    monkeypatch.setattr(PSALMPredictor, "from_pretrained", lambda *args, **kwargs: DiscFinder())
+
+    def told(size: int) -> str:
+        out = tmp_path / f"out-{size}"
+        call = ["prelabel", folder, "--classes", "disc", "--out", out, "--tiles", f"objects:{size}"]
+        result = CliRunner().invoke(app, [str(word) for word in call])
+        assert result.exit_code == 0 and "2 images labelled, 16 objects" in result.output, result.output
+        return result.output
+
+    fitting = told(8)
+    assert "may not fit 1 image:" in fitting and "empty.png: In tiles for objects 8 pixels across nothing" in fitting
+    wrong = told(30)
+    assert "may not fit 2 images:" in wrong and "about 8 pixels across, not 30" in wrong
 
 
 @pytest.mark.parametrize("tiles", ["auto", "off", "96", "objects:20"])

@@ -121,14 +121,14 @@ def test_the_object_size_chooses_the_tiles(crowd):
 
 
 def test_a_wrong_object_size_is_said(crowd):
-    def message(size: float, field: Field) -> str:
-        return predict_tiled(FieldPredictor(field), field.image, NUCLEUS, TilePlan(object_size=size)).message
+    def doubt(size: float, field: Field) -> str:
+        return predict_tiled(FieldPredictor(field), field.image, NUCLEUS, TilePlan(object_size=size)).doubt
 
     areas = np.bincount(crowd.labels.ravel())[1:]
     across = float(np.sqrt(4 * np.median(areas) / np.pi))
-    assert "across" not in message(round(across), crowd)
-    assert f"about {across:.0f} pixels across, not 60" in message(60, crowd)
-    assert "nothing was found" in message(22, Field(np.zeros((400, 400), dtype=np.int64)))
+    assert doubt(round(across), crowd) == ""
+    assert f"about {across:.0f} pixels across, not 60" in doubt(60, crowd)
+    assert "nothing was found" in doubt(22, Field(np.zeros((400, 400), dtype=np.int64)))
 
 
 def test_regions_of_stuff_are_one_object_whatever_the_grid():
