@@ -170,9 +170,7 @@ class Labeller:
             else:
                 objects = _objects(answer)
             seconds = (time.perf_counter() - start) / len(batch)
-            outcomes.append(
-                Outcome(ready.item, height, width, ready.content_hash, objects, "", seconds, tiles, doubt)
-            )
+            outcomes.append(Outcome(ready.item, height, width, ready.content_hash, objects, "", seconds, tiles, doubt))
         return outcomes
 
     def _in_tiles(self, item: Item, batch_size: int) -> tuple[tuple[Found, ...], str, str]:

@@ -33,6 +33,9 @@ class TrackLimits:
         An object whose score is lower by more than this than when it was last trusted is doubted.
     area : float
         An object whose area changes by more than this factor between frames is doubted.
+    drift : float
+        An object whose area has changed by more than this factor since it was marked, or since this was last said, is
+        doubted: what loses or gains a little in every frame is never seen to change between two of them.
     overlap : float
         An object whose mask overlaps its last one by less than this IoU is doubted; 0 lets it jump.
     together : float
@@ -43,6 +46,7 @@ class TrackLimits:
     score: float = 0.5
     fall: float = 0.3
     area: float = 2.0
+    drift: float = 2.0
     overlap: float = 0.0
     together: float = MOST_OVERLAP
 
@@ -65,6 +69,7 @@ class Tracker:
         self._follower = follower or follower_for(predictor)
         self._last: dict[int, Cutout] = {}
         self._scores: dict[int, float] = {}  # when an object was last trusted; those marked by hand say nothing
+        self._areas: dict[int, int] = {}  # that drift is counted from
         self._absent: set[int] = set()
 
     @property
@@ -90,7 +95,9 @@ class Tracker:
             self._follower.remember(marked)
         self._scores = {i: score for i, score in self._scores.items() if i not in marked}
         cutouts = {i: Cutout.from_mask(mask) for i, mask in known.masks.items()}
-        self._last.update({i: cutout for i, cutout in cutouts.items() if cutout is not None})
+        here = {i: cutout for i, cutout in cutouts.items() if cutout is not None}
+        self._last.update(here)
+        self._areas.update({i: cutout.area for i, cutout in here.items()})
         gone = {i: mask for i, mask in known.masks.items() if not mask.any() and i in self._last}
         if gone:
             self._follower.locate(gone)
@@ -134,7 +141,7 @@ class Tracker:
         last, limits, doubts = self._last[i], self._limits, []
         if cutout.box[2] > size[0] or last.box[2] > size[0] or last.box[3] > size[1]:
             raise ImageError(f"The frame has the size {size}, smaller than those before: give frames of one size.")
-        change = max(cutout.area / last.area, last.area / cutout.area)
+        change, drift = _factor(cutout.area, last.area), _factor(cutout.area, self._areas[i])
         shared = cutout.overlap(last)
         iou = shared / (cutout.area + last.area - shared)
         if score < limits.score:
@@ -143,9 +150,11 @@ class Tracker:
             doubts.append(f"score fell from {self._scores[i]:.2f} to {score:.2f}")
         if change > limits.area:
             doubts.append(f"area changed {change:.1f} times")
+        elif drift > limits.drift:
+            doubts.append(f"area changed {drift:.1f} times little by little")
         if iou < limits.overlap:
             doubts.append(f"overlap with its last place {iou:.2f}")
-        trust = score * min(limits.area / change, 1.0)
+        trust = score * min(limits.area / change, limits.drift / drift, 1.0)
         return TrackedObject(i, cutout, score, trust, tuple(doubts))
 
     def _learn(self, objects: list[TrackedObject], seen: Mapping[int, Sight]) -> None:
@@ -155,7 +164,11 @@ class Tracker:
         self._scores.update({one.id: one.score for one in objects if one.id in trusted})
         nothing: NDArray[np.bool_] = np.zeros((1, 1), dtype=bool)
         self._follower.locate({one.id: seen[one.id].mask if one.cutout is not None else nothing for one in objects})
-        self._last.update({one.id: one.cutout for one in objects if one.cutout is not None})
+        here = {one.id: one.cutout for one in objects if one.cutout is not None}
+        self._last.update(here)
+        self._areas.update(
+            {i: cutout.area for i, cutout in here.items() if _factor(cutout.area, self._areas[i]) > self._limits.drift}
+        )
         self._absent = {one.id for one in objects if one.cutout is None}
 
 
@@ -170,3 +183,8 @@ def _apart(one: TrackedObject, objects: list[TrackedObject], limit: float) -> Tr
             doubts = (*one.doubts, f"cannot be told from object {other.id}")
             return TrackedObject(one.id, one.cutout, one.score, one.trust * (1 - iou), doubts)
     return one
+
+
+def _factor(one: int, other: int) -> float:
+    """How many times the larger of two areas is the smaller."""
+    return max(one / other, other / one)

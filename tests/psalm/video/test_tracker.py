@@ -73,6 +73,23 @@ def test_a_score_that_falls_is_doubted_and_not_remembered(clip: Clip):
     assert not follow.step(5, clip[5]).doubts
 
 
+def test_what_is_lost_little_by_little_is_doubted_once_it_adds_up(clip: Clip):
+    frame = np.zeros((*SIZE, 3), dtype=np.uint8)
+    square = np.zeros(SIZE, dtype=bool)
+    square[:40, :40] = True
+    follower = GreyFollower({t: (np.arange(SIZE[1]) < 40 - 4 * t) & square for t in range(1, 9)})
+    follow = tracker(follower)
+    follow.start(frame, KnownFrame(0, {1: square}))
+    frames = [follow.step(t, frame) for t in range(1, 9)]
+    # 24 of 40 columns are left after four frames, 16 after six: more than half is gone. Counted anew, 8 are half of 16.
+    assert [frame.index for frame in frames if frame.doubts] == [6]
+    assert frames[5].doubts == ("object 1: area changed 2.5 times little by little",)
+    assert frames[5].trust == pytest.approx(0.8 * frames[4].trust)
+    follow.start(frame, KnownFrame(8, {1: square}))  # corrected by hand: counted from here
+    follower._wrong[10] = (np.arange(SIZE[1]) < 36) & square
+    assert not follow.step(9, frame).doubts
+
+
 def test_below_the_limit_an_object_is_absent(clip: Clip):
     follow = tracker(GreyFollower(score=0.3))
     follow.start(clip[0], clip.known(0, 1))
