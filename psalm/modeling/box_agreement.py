@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from psalm.modeling.features import Regions
 
@@ -27,17 +26,16 @@ def heed_boxes(quality: Tensor, masks: Tensor, regions: Regions) -> Tensor:
     regions : Regions
         What they were drafted around; only boxes change anything.
     """
-    is_box = [i for i, kind in enumerate(regions.kinds) if kind == "box"]
-    if not is_box:
+    boxes = [i for i, kind in enumerate(regions.kinds) if kind == "box"]
+    if not boxes:
         return quality
+    is_box = torch.tensor(boxes, device=masks.device)
     scale = masks.shape[-1] / regions.masks.shape[-1]
-    asked = extents(regions.masks[is_box].to(masks.device) > 0) * scale
-    found = extents(masks[is_box].flatten(0, 1)).unflatten(0, (len(is_box), -1))
-    agreement = torch.stack([box_iou(one[None], drafts)[0] for one, drafts in zip(asked, found, strict=True)])
+    asked = extents(regions.masks[is_box.to(regions.masks.device)].to(masks.device) > 0) * scale
+    found = extents(masks[is_box].flatten(0, 1)).unflatten(0, (len(boxes), -1))
+    agreement = _iou_of_boxes(asked[:, None], found).to(quality.dtype)
     heeded = quality.clone()
-    heeded[is_box] = (
-        quality[is_box].clamp(min=1e-3) ** (1 - _SHARE) * agreement.nan_to_num().to(quality.dtype) ** _SHARE
-    )
+    heeded[is_box] = quality[is_box].clamp(min=1e-3) ** (1 - _SHARE) * agreement**_SHARE
     return heeded
 
 
@@ -55,6 +53,14 @@ def agreed(drafts: Tensor, quality: Tensor) -> Tensor:
     """
     weights = (quality / _WORSE).softmax(1).to(drafts.dtype)
     return torch.einsum("rk,rkhw->rhw", weights, drafts.clamp(-_SURE, _SURE))
+
+
+def _iou_of_boxes(first: Tensor, second: Tensor) -> Tensor:
+    """IoU of boxes (..., 4) as (x0, y0, x1, y1) with as many others; 0 for two empty ones."""
+    shared = torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])
+    shared_area = shared.clamp(min=0).prod(-1)
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second)]
+    return (shared_area / (areas[0] + areas[1] - shared_area)).nan_to_num()
 
 
 def extents(masks: Tensor) -> Tensor:

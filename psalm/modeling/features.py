@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from torch import Tensor
 
 from psalm.conditions import RegionKind
@@ -26,10 +27,36 @@ class Regions:
         One mask per region on the padded, square model image.
     kinds : tuple of str
         How each was drawn.
+    marks : tuple of (R, 4, 2) and (R, 4) tensors, optional
+        Points of the regions, as `psalm.modeling.prior_encoder.marks_of` gives them, where they were found beforehand:
+        it takes a processor longer than a GPU needs for all that follows.
     """
 
     masks: Tensor
     kinds: tuple[RegionKind, ...]
+    marks: tuple[Tensor, Tensor] | None = None
+
+    def to(self, device: torch.device | str) -> Regions:
+        """The same on another device."""
+        marks = self.marks and (self.marks[0].to(device), self.marks[1].to(device))
+        return Regions(self.masks.to(device), self.kinds, marks)
+
+    def select(self, rows: Sequence[int]) -> Regions:
+        """The regions at these positions."""
+        index = torch.tensor(rows, dtype=torch.long, device=self.masks.device)
+        marks = self.marks and (self.marks[0][index], self.marks[1][index])
+        return Regions(self.masks[index], tuple(self.kinds[row] for row in rows), marks)
+
+    @classmethod
+    def join(cls, parts: Sequence[Regions]) -> Regions:
+        """The regions of several images, one after the other."""
+        known = [part.marks for part in parts if part.marks is not None]
+        marks = None
+        if len(known) == len(parts):
+            marks = torch.cat([points for points, _ in known]), torch.cat([labels for _, labels in known])
+        return cls(
+            torch.cat([part.masks for part in parts]), tuple(kind for part in parts for kind in part.kinds), marks
+        )
 
 
 @dataclass(frozen=True)

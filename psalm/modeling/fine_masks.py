@@ -43,27 +43,58 @@ class FineMasks(nn.Module):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, logits: Tensor, states: Tensor, level: Tensor) -> Tensor:
-        """Logits (N, 2h, 2w) of masks (N, h, w), given the decoder's states (N, C) and the level (channels, h, w)."""
+    def forward(self, logits: Tensor, states: Tensor, level: Tensor, of: Tensor | None = None) -> Tensor:
+        """Draw masks anew.
+
+        Parameters
+        ----------
+        logits : (N, h, w) tensor
+        states : (N, C) tensor
+            The decoder's.
+        level : (channels, h, w) or (B, channels, h, w) tensor
+            Of one image, or of several.
+        of : (N,) tensor, optional
+            Which of several images each mask belongs to.
+
+        Returns
+        -------
+        (N, 2h, 2w) tensor of logits
+        """
         large = enlarge(logits)
-        image = F.pixel_shuffle(self.image(self.norm(level.movedim(0, -1)).movedim(-1, 0)[None]), SCALE)[0]
+        if not len(large):
+            return large
+        levels = level if level.ndim == 4 else level[None]
+        images = F.pixel_shuffle(self.image(self.norm(levels.movedim(1, -1)).movedim(-1, 1)), SCALE)
+        of = torch.zeros(len(large), dtype=torch.long, device=large.device) if of is None else of
+        if large.device.type != "cpu":
+            return self._all_redrawn(large, states, images[of])
         drawn = []
-        for mask, state in zip(large, states, strict=True):
+        for mask, state, image in zip(large, states, of.tolist(), strict=True):
             box = _box_around(mask)
-            drawn.append(mask if box is None else self._redrawn(mask, state, image, box))
-        return torch.stack(drawn) if drawn else large
+            drawn.append(mask if box is None else self._redrawn(mask, state, images[image], box))
+        return torch.stack(drawn)
 
     def _redrawn(self, mask: Tensor, state: Tensor, image: Tensor, box: tuple[slice, slice]) -> Tensor:
         """The mask with another part in its box."""
         part = mask[box]
-        scale, shift = self.style(state)[:, None, None].chunk(2)
-        x = torch.cat([part[None].clamp(-_SURE, _SURE) / _REACH, image[(slice(None), *box)]])
-        x = F.gelu(self.first(x) * (1 + scale) + shift)
-        x = x + F.gelu(self.second(x))
-        x = x + F.gelu(self.third(x))
+        change = self._correction(part[None], state[None], image[(slice(None), *box)][None])[0]
         mask = mask.clone()
-        mask[box] = part + _REACH * self.correction(x)[0].to(part.dtype)
+        mask[box] = part + change.to(part.dtype)
         return mask
+
+    def _all_redrawn(self, masks: Tensor, states: Tensor, images: Tensor) -> Tensor:
+        """The same for masks (N, H, W) at once, where whole planes cost less than waiting for the size of each box."""
+        boxes = _inside_boxes(masks)
+        return masks + (self._correction(masks, states, images, boxes[:, None]) * boxes).to(masks.dtype)
+
+    def _correction(self, masks: Tensor, states: Tensor, images: Tensor, within: Tensor | float = 1.0) -> Tensor:
+        """What to add to logits (N, H, W); nothing is seen outside of `within` (N, 1, H, W), as outside of a crop."""
+        scale, shift = self.style(states)[..., None, None].chunk(2, dim=1)
+        x = torch.cat([masks[:, None].clamp(-_SURE, _SURE) / _REACH, images], dim=1) * within
+        x = F.gelu(self.first(x) * (1 + scale) + shift) * within
+        x = (x + F.gelu(self.second(x))) * within
+        x = (x + F.gelu(self.third(x))) * within
+        return _REACH * self.correction(x)[:, 0]
 
 
 def enlarge(logits: Tensor) -> Tensor:
@@ -81,3 +112,13 @@ def _box_around(mask: Tensor) -> tuple[slice, slice] | None:
             return None
         slices.append(slice(max(int(places[0]) - _MARGIN, 0), int(places[-1]) + 1 + _MARGIN))
     return slices[0], slices[1]
+
+
+def _inside_boxes(masks: Tensor) -> Tensor:
+    """1 within the boxes of `_box_around`, 0 elsewhere, for masks (N, H, W) of logits."""
+    sides = []
+    for occupied in ((masks > 0).any(2), (masks > 0).any(1)):
+        near = F.max_pool1d(occupied[:, None].to(masks.dtype), 2 * _MARGIN + 1, 1, _MARGIN)[:, 0]
+        # From the first to the last place: what lies between two parts of a mask belongs to its box.
+        sides.append(torch.minimum(near.cummax(1).values, near.flip(1).cummax(1).values.flip(1)))
+    return sides[0][:, :, None] * sides[1][:, None]

@@ -87,11 +87,7 @@ class PriorEncoder(nn.Module):
             Dense embedding to add to the image embedding of size `grid`.
         """
         device = self.frequencies.device
-        points = torch.zeros(len(regions.kinds), NUM_TOKENS, 2)
-        labels = torch.full((len(regions.kinds), NUM_TOKENS), _PAD)
-        for i, (mask, kind) in enumerate(zip(regions.masks.cpu(), regions.kinds, strict=True)):
-            found, label = _prompt_points(mask, kind)
-            points[i, : len(found)], labels[i, : len(found)] = found, label
+        points, labels = regions.marks or marks_of(regions)
         tokens = self._embed(points.to(device), labels.to(device))
         dense = self.no_mask_embedding.weight[..., None, None].expand(len(labels), -1, *grid)
         is_mask = torch.tensor([kind == "mask" for kind in regions.kinds], device=device)
@@ -108,6 +104,16 @@ class PriorEncoder(nn.Module):
         known = self.positions(points) + self.point_embeddings(labels.clamp(min=0))
         padding = self.padding_embedding.weight
         return torch.where((labels == _PAD)[..., None], padding, known.to(padding.dtype))
+
+
+def marks_of(regions: Regions) -> tuple[Tensor, Tensor]:
+    """Points (R, 4, 2) (row, column) that stand for regions, in pixels of the model image, and their labels (R, 4)."""
+    points = torch.zeros(len(regions.kinds), NUM_TOKENS, 2)
+    labels = torch.full((len(regions.kinds), NUM_TOKENS), _PAD)
+    for i, (mask, kind) in enumerate(zip(regions.masks.cpu(), regions.kinds, strict=True)):
+        found, label = _prompt_points(mask, kind)
+        points[i, : len(found)], labels[i, : len(found)] = found, label
+    return points, labels
 
 
 def _prompt_points(mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:

@@ -22,13 +22,13 @@ from psalm.modeling.fine_masks import FineMasks, enlarge
 from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
 from psalm.modeling.sameness import Sameness
-from psalm.modeling.seeds import SeedHead, centre_targets, pick_seeds
+from psalm.modeling.seeds import SeedHead, pick_seeds
 from psalm.modeling.two_way_decoder import MLP, NUM_MASKS, ChannelNorm, TwoWayDecoder
 from psalm.proposals import MaskProposals
 
 _KINDS = ("point", "scribble", "box", "mask")
 _DUPLICATE_IOU = 0.75
-_SEEDS_AT_ONCE = 4  # few enough for the processor's cache
+_SEEDS_AT_ONCE = 4  # few enough for a processor's cache; a GPU takes all
 _FORGOTTEN = 0.5  # share of a description that training leaves out: few photographs show a name
 _NOT_MINE = -1e4  # logit of a proposal for a region that it was not drafted for
 
@@ -178,28 +178,44 @@ class TwoWayGenerator(nn.Module):
             kept.update(masks=masks, quality=quality, description=description)
         return {name: kept[name] for name in ("masks", "quality", "description")}
 
-    def decode_seeds(self, features: ImageFeatures, b: int, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Drafts around seeds (N, 2) of image `b`: mask logits (N, 4, h, w), quality (N, 4) and states (N, 4, C)."""
-        embedding = features.generator["embedding"][b : b + 1]
+    def decode_seeds(self, features: ImageFeatures, b: int | Tensor, seeds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Drafts around seeds.
+
+        Parameters
+        ----------
+        features : ImageFeatures
+        b : int or (N,) tensor
+            The image of all seeds, or of each.
+        seeds : (N, 2) tensor
+            (row, column) in pixels of the model image.
+
+        Returns
+        -------
+        masks (N, 4, h, w) logits, quality (N, 4), states (N, 4, C)
+        """
+        embedding = _of_images(features.generator["embedding"], b)
         image = embedding + self.prior_encoder.no_mask_embedding.weight[..., None, None]
         return self.decoder(image, self.prior_encoder.grid(*embedding.shape[-2:]), self.prior_encoder.seeds(seeds))
 
     def decode_regions(
-        self, features: ImageFeatures, b: int, regions: Regions, drafts: Tensor | None = None
+        self, features: ImageFeatures, b: int | Tensor, regions: Regions, drafts: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Drafts around the regions of image `b`, as `decode_seeds` gives them; better ones than `drafts` (R, h, w)."""
-        embedding = features.generator["embedding"][b : b + 1]
+        """Drafts around the regions of image `b`, or of images (R,), as `decode_seeds` gives them.
+
+        Better ones than `drafts` (R, h, w), where there are any.
+        """
+        embedding = _of_images(features.generator["embedding"], b)
         grid = embedding.shape[-2:]
         sparse, dense = self.prior_encoder(regions, grid, drafts)
         return self.decoder(embedding + dense, self.prior_encoder.grid(*grid), sparse)
 
-    def seed_loss(self, features: ImageFeatures, masks: Sequence[Tensor], exhaustive: Sequence[bool]) -> Tensor:
-        """Loss of the map of centres against the true masks (N, S, S) of each image.
+    def seed_loss(self, features: ImageFeatures, centres: Sequence[Tensor], exhaustive: Sequence[bool]) -> Tensor:
+        """Loss of the map of centres against the true one (h, w) of each image, see `centre_targets`.
 
         Where not every object is labelled, only pixels inside labelled objects count.
         """
         logits = self.seed_head(features.generator["embedding"], features.pyramid[1]).float()
-        target = torch.stack([centre_targets(m) for m in masks])
+        target = torch.stack(list(centres))
         weight = torch.where(target > 0, 1.0, torch.tensor([float(e) for e in exhaustive])[:, None, None].to(target))
         loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         return (loss * weight).sum() / weight.sum().clamp(min=1)
@@ -216,7 +232,8 @@ class TwoWayGenerator(nn.Module):
         """The best distinct masks (Q, h, w) of one image with quality (Q,) and state (Q, C)."""
         embedding = features.generator["embedding"][b : b + 1]
         seeds = pick_seeds(self.seed_head(embedding, features.pyramid[1][b : b + 1]), self.num_seeds)[0]
-        chunks = [self.decode_seeds(features, b, part) for part in seeds.split(_SEEDS_AT_ONCE)]
+        at_once = _SEEDS_AT_ONCE if seeds.device.type == "cpu" else len(seeds)
+        chunks = [self.decode_seeds(features, b, part) for part in seeds.split(at_once)]
         masks, quality, states = (torch.cat(part) for part in zip(*chunks, strict=True))
         # Seeds are points: of the four masks, the last three are meant for them.
         masks, quality, states = (x[:, 1:].flatten(0, 1) for x in (masks, quality, states))
@@ -240,14 +257,15 @@ class TwoWayGenerator(nn.Module):
         return Draft(self._embed(description), region_tokens, state)
 
     def draft_boxes_again(
-        self, features: ImageFeatures, b: int, regions: Regions, masks: Tensor, quality: Tensor
+        self, features: ImageFeatures, b: int | Tensor, regions: Regions, masks: Tensor, quality: Tensor
     ) -> SecondDrafts | None:
-        """As many drafts again around the best one of each box among R regions of image `b`; None without a box.
+        """As many drafts again around the best one of each box among R regions; None without a box.
 
         Parameters
         ----------
         features : ImageFeatures
-        b : int
+        b : int or (R,) tensor
+            The image of all regions, or of each.
         regions : Regions
         masks, quality : (R, 4, h, w), (R, 4) tensors
             The first drafts, and their estimated IoU as `heed_boxes` gives it.
@@ -255,12 +273,13 @@ class TwoWayGenerator(nn.Module):
         is_box = [i for i, kind in enumerate(regions.kinds) if kind == "box"]
         if not is_box:
             return None
-        rows, best = torch.tensor(is_box, device=masks.device), quality[is_box].argmax(1)
-        boxes = Regions(regions.masks[is_box], tuple(regions.kinds[i] for i in is_box))
-        again, its_quality, states = self.decode_regions(features, b, boxes, masks[rows, best].detach())
+        rows = torch.tensor(is_box, device=masks.device)
+        best, boxes = quality[rows].argmax(1), regions.select(is_box)
+        its_images = b if isinstance(b, int) else b[rows]
+        again, its_quality, states = self.decode_regions(features, its_images, boxes, masks[rows, best].detach())
         heeded = heed_boxes(its_quality.clamp(0, 1), again.detach() > 0, boxes)
         mean = agreed(torch.cat([masks[rows], again], dim=1), torch.cat([quality[rows], heeded], dim=1))
-        state = states[torch.arange(len(rows)), heeded.argmax(1)]
+        state = states[torch.arange(len(rows), device=rows.device), heeded.argmax(1)]
         return SecondDrafts(rows, best, again, its_quality, mean.to(masks.dtype), state)
 
     def _drawn_finely(self, features: ImageFeatures, draft: Draft, logits: Tensor) -> Tensor:
@@ -299,6 +318,11 @@ class TwoWayGenerator(nn.Module):
             F.pad(kinds, (0, spare)),
             owner.repeat_interleave(NUM_MASKS),
         )
+
+
+def _of_images(maps: Tensor, b: int | Tensor) -> Tensor:
+    """Of maps (B, ...) that of one image (1, ...), which many prompts then share, or those of several (N, ...)."""
+    return maps[b : b + 1] if isinstance(b, int) else maps[b]
 
 
 def distinct_masks(masks: Tensor, quality: Tensor, count: int) -> Tensor:

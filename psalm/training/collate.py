@@ -16,6 +16,8 @@ from psalm.config import PSALMConfig
 from psalm.data.sample import Sample
 from psalm.image_transform import ImageTransform
 from psalm.modeling.features import ImageFeatures, Regions
+from psalm.modeling.prior_encoder import marks_of
+from psalm.modeling.seeds import centre_targets
 from psalm.prompts import Prompt, PromptBuilder
 from psalm.training.described import DescribedQuestion
 from psalm.training.targets import Target
@@ -56,7 +58,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same on another device."""
-        regions = self.regions and tuple(replace(row, masks=row.masks.to(device)) for row in self.regions)
+        regions = self.regions and tuple(row.to(device) for row in self.regions)
         targets = tuple(target.to(device) for target in self.targets)
         features = self.features and _moved(self.features, device)
         return replace(self, images=self.images.to(device), regions=regions, targets=targets, features=features)
@@ -75,11 +77,22 @@ class Collator:
         self.transform = ImageTransform(config)
         self.prompts = PromptBuilder(tokenizer, config)
         self._one_mask = config.num_mask_tokens == 1
+        self._marks = config.mask_generator == "two_way"  # the other generator pools regions by their masks
 
-    def __call__(self, samples: Sequence[Sample | DescribedQuestion]) -> Batch:
-        """Transform images, masks and regions to the model image, and write the prompts."""
+    def __call__(self, samples: Sequence[Sample | DescribedQuestion], centres: bool = False) -> Batch:
+        """Transform images, masks and regions to the model image, and write the prompts.
+
+        Parameters
+        ----------
+        samples : sequence of Sample, or of DescribedQuestion
+        centres : bool
+            Of the objects, only where their centres are is learnt.
+        """
         described = [sample for sample in samples if isinstance(sample, DescribedQuestion)]
-        return self._described(described) if described else self._seen([s for s in samples if isinstance(s, Sample)])
+        if described:
+            return self._described(described)
+        batch = self._seen([sample for sample in samples if isinstance(sample, Sample)])
+        return replace(batch, targets=tuple(map(_centres_alone, batch.targets))) if centres else batch
 
     def _described(self, questions: Sequence[DescribedQuestion]) -> Batch:
         images = [question.image for question in questions]
@@ -115,7 +128,8 @@ class Collator:
         condition = sample.condition
         if not isinstance(condition, VisualPriorCondition):
             return None
-        return Regions(self.transform.masks(condition.masks), condition.kinds)
+        regions = Regions(self.transform.masks(condition.masks), condition.kinds)
+        return replace(regions, marks=marks_of(regions)) if self._marks else regions
 
     def _target(self, sample: Sample) -> Target:
         """Empty masks are left out: no proposal can answer them. A model of one mask answers a sentence with all."""
@@ -125,6 +139,11 @@ class Collator:
         if self._one_mask and isinstance(sample.condition, SentenceCondition) and len(masks):
             masks, labels = masks.any(0, keepdim=True), labels[:1]
         return Target(masks, labels, sample.exhaustive)
+
+
+def _centres_alone(target: Target) -> Target:
+    """Where objects are, instead of their masks, of which there may be hundreds."""
+    return replace(target, masks=target.masks[:0], labels=target.labels[:0], centres=centre_targets(target.masks))
 
 
 def _known_target(described: DescribedQuestion, proposals: int) -> Target:

@@ -80,13 +80,13 @@ class DescribedImage:
         """Write the record as one safetensors file."""
         tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata={"labelled": json.dumps(_plain(self.labelled))})
+            save_file(tensors, temporary, metadata={"labelled": json.dumps(plain_labelled(self.labelled))})
 
     @classmethod
     def load(cls, path: Path) -> DescribedImage:
         """Read what `save` wrote."""
         with safe_open(path, framework="pt") as file:
-            labelled = _labelled(json.loads(file.metadata()["labelled"]))
+            labelled = read_labelled(json.loads(file.metadata()["labelled"]))
             return cls(labelled, **{name: file.get_tensor(name) for name in _TENSORS})
 
 
@@ -141,7 +141,8 @@ class DescribedSamples:
         return DescribedQuestion(image.thinned(rng) if self._thin else image, question)
 
 
-def _plain(labelled: LabelledImage) -> dict[str, Any]:
+def plain_labelled(labelled: LabelledImage) -> dict[str, Any]:
+    """A labelled image without its pixels and masks, as JSON writes it; colours are found here."""
     return {
         "shape": labelled.shape,
         "things": [asdict(thing) for thing in labelled.things],
@@ -158,7 +159,8 @@ def _plain(labelled: LabelledImage) -> dict[str, Any]:
     }
 
 
-def _labelled(plain: dict[str, Any]) -> LabelledImage:
+def read_labelled(plain: dict[str, Any]) -> LabelledImage:
+    """What `plain_labelled` gave, as an image that is blank and has no masks."""
     return LabelledImage(
         np.broadcast_to(np.uint8(0), (*plain["shape"], 3)),
         tuple(Thing(thing["name"], tuple(thing["box"]), thing["area"], thing["colour"]) for thing in plain["things"]),

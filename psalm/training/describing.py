@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from psalm.data.labelled import LabelledImage
 from psalm.data.mixture import Samples
 from psalm.errors import ConfigError
 from psalm.image_transform import ImageTransform
+from psalm.modeling.features import ImageFeatures
 from psalm.modeling.psalm import PSALM
 from psalm.modeling.two_way_generator import TwoWayGenerator
-from psalm.training.described import DescribedImage, DescribedSamples
+from psalm.training.described import DescribedImage, DescribedSamples, plain_labelled, read_labelled
 from psalm.training.feature_cache import FeatureCache
 from psalm.training.frozen import evaluating
-from psalm.training.targets import overlaps
+from psalm.training.stream import calm
+from psalm.training.targets import coarse, overlaps
 
 _MEASURED = 20_000  # descriptions that mean and deviation are taken from
+_DRAFT_STRIDE = 4
+_AT_ONCE = 16  # images that a GPU encodes together
 
 Progress = Callable[[int, int], None]
 Autocast = Callable[[], AbstractContextManager[object]]
@@ -57,6 +63,8 @@ class Describer:
         Context of the forward pass.
     thin : bool
         See `DescribedSamples`.
+    workers : int
+        Processes that read images and labels ahead; 0 does it in between.
 
     Raises
     ------
@@ -64,18 +72,20 @@ class Describer:
         When the model drafts no masks, or its encoder or projector is in training.
     """
 
-    def __init__(self, model: PSALM, folder: Path | str, autocast: Autocast, thin: bool = False) -> None:
+    def __init__(
+        self, model: PSALM, folder: Path | str, autocast: Autocast, thin: bool = False, workers: int = 0
+    ) -> None:
         if not isinstance(model.mask_generator, TwoWayGenerator):
             raise ConfigError(f"described needs the two_way generator, not {model.config.mask_generator}.")
         if any(parameter.requires_grad for parameter in model.projector.parameters()):
             raise ConfigError("A described stage cannot train the projector: leave it out of train.")
         self.model = model
-        self.standardise = model.mask_generator.standardise
+        self.generator = model.mask_generator
+        self.device = next(model.parameters()).device
         self._cache = FeatureCache(folder, model)
-        self._transform = ImageTransform(model.config)
         self._folder = self._cache.folder / f"described-{_weights_hash(model.projector)}"
         self._folder.mkdir(exist_ok=True)
-        self._autocast, self._thin = autocast, thin
+        self._autocast, self._thin, self._workers = autocast, thin, workers
 
     def __call__(self, samples: Samples[Any], progress: Progress | None = None) -> DescribedSamples:
         """Describe every image of a collection.
@@ -87,53 +97,107 @@ class Describer:
         """
         if not isinstance(samples, Labelled):
             raise ConfigError(f"{type(samples).__name__} cannot be described: leave it to stages that see pixels.")
-        paths = []
+        paths: list[Path] = []
         with evaluating(self.model):
-            for index in range(len(samples)):
+            for batch in self._read_ahead(samples):
                 if progress:
-                    progress(index, len(samples))
-                paths.append(self._described(samples.labelled(index)))
+                    progress(len(paths), len(samples))
+                self._describe([one for one in batch if isinstance(one, _Undescribed)])
+                paths += [one.path if isinstance(one, _Undescribed) else one for one in batch]
         # Read at the end: small records between the large tensors of the encoder would keep memory from being freed.
         images = [DescribedImage.load(path) for path in paths]
-        if not self.standardise.measured:
+        if not self.generator.standardise.measured:
             self._measure(images)
         return DescribedSamples(samples.sources, images, samples.sentence_lists, self._thin)
 
-    def _described(self, labelled: LabelledImage) -> Path:
-        """The file of an image, made now where it is not there or damaged."""
+    def _read_ahead(self, samples: Labelled) -> Iterator[list[_Undescribed | Path]]:
+        """All images in order, a few at a time."""
+        images = _Reading(samples, ImageTransform(self.model.config), self._folder)
+        at_once = 1 if self.device.type == "cpu" else _AT_ONCE
+        return iter(DataLoader(images, at_once, num_workers=self._workers, collate_fn=list, worker_init_fn=calm))
+
+    @torch.no_grad()
+    def _describe(self, batch: Sequence[_Undescribed]) -> None:
+        """Write the descriptions of some images."""
+        if not batch:
+            return
+        with self._autocast():
+            features = self._encode(batch)
+        for i, one in enumerate(batch):
+            kept = features.generator
+            real = kept["description"][i].any(1)
+            masks = (kept["masks"][i][real] > 0).float() - 0.5  # kept masks are booleans, fresh ones logits
+            areas, shared, object_areas = overlaps(masks, one.truth.to(self.device))
+            record = DescribedImage(
+                read_labelled(one.labelled),
+                kept["description"][i][real].half().cpu(),
+                kept["quality"][i][real].float().cpu(),
+                areas.cpu(),
+                shared.half().cpu(),
+                object_areas.cpu(),
+                features.image_tokens[i].half().cpu(),
+            )
+            record.save(one.path)
+
+    def _encode(self, batch: Sequence[_Undescribed]) -> ImageFeatures:
+        """Features with their drafts; on a processor, the encoder's part may lie in the cache."""
+        pixels = torch.stack([one.pixels for one in batch]).to(self.device)
+        if self.device.type == "cpu":
+            return self._cache.encode(pixels, [one.labelled["key"] for one in batch], regions=False)
+        features = self.model.encode_image(pixels)
+        self.generator.seed_proposals(features)
+        return features
+
+    def _measure(self, images: list[DescribedImage]) -> None:
+        rows = torch.cat([image.description for image in images]).float()
+        chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_MEASURED]
+        self.generator.standardise.measure(rows[chosen].to(self.device))
+
+
+@dataclass(frozen=True)
+class _Undescribed:
+    """An image that has no description yet.
+
+    Parameters
+    ----------
+    path : Path
+        Where its description goes.
+    labelled : dict
+        As `plain_labelled` gives it.
+    pixels : (3, S, S) tensor
+        The model image.
+    truth : (N, h, w) tensor
+        Its objects at the size of the drafts.
+    """
+
+    path: Path
+    labelled: dict[str, Any]
+    pixels: Tensor
+    truth: Tensor
+
+
+class _Reading(Dataset["_Undescribed | Path"]):
+    """The images of a collection; of those that were described before, the path of the description."""
+
+    def __init__(self, samples: Labelled, transform: ImageTransform, folder: Path) -> None:
+        self._samples, self._transform, self._folder = samples, transform, folder
+        side = transform.config.image_size // _DRAFT_STRIDE
+        self._size = (side, side)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> _Undescribed | Path:
+        labelled = self._samples.labelled(index)
         digest = hashlib.sha256(labelled.key.encode()).hexdigest()
         path = self._folder / digest[:2] / f"{digest[:32]}.safetensors"
         try:
             with safe_open(path, framework="pt"):
                 return path
-        except (OSError, SafetensorError):
-            self._describe(labelled).save(path)
-        return path
-
-    @torch.no_grad()
-    def _describe(self, labelled: LabelledImage) -> DescribedImage:
-        device = next(self.model.parameters()).device
-        image = self._transform.image(labelled.image, device)[None]
-        with self._autocast():
-            features = self._cache.encode(image, [labelled.key], regions=False)
-        drafts = {name: value[0].float().cpu() for name, value in features.generator.items()}
-        real = int(drafts["description"].any(1).sum())
-        masks = self._transform.masks(labelled.decode(range(len(labelled.things))))
-        areas, shared, object_areas = overlaps(drafts["masks"][:real] - 0.5, masks)
-        return DescribedImage(
-            labelled,
-            drafts["description"][:real].half(),
-            drafts["quality"][:real],
-            areas,
-            shared.half(),
-            object_areas,
-            features.image_tokens[0].half().cpu(),
-        )
-
-    def _measure(self, images: list[DescribedImage]) -> None:
-        rows = torch.cat([image.description for image in images]).float()
-        chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_MEASURED]
-        self.standardise.measure(rows[chosen])
+        except (OSError, SafetensorError):  # not there, or damaged
+            masks = self._transform.masks(labelled.decode(range(len(labelled.things))))
+            pixels = self._transform.image(labelled.image)
+            return _Undescribed(path, plain_labelled(labelled), pixels, coarse(masks, self._size).half())
 
 
 def _weights_hash(module: torch.nn.Module) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from psalm.errors import ConfigError
 from psalm.modeling.box_agreement import heed_boxes
 from psalm.modeling.features import ImageFeatures, Regions
 from psalm.modeling.two_way_generator import SecondDrafts, TwoWayGenerator
+from psalm.training.frozen import refresh
 from psalm.training.targets import Target
 
 _FIRST_OF_POINT, _FIRST = 1.0, 0.5  # how much the first draft, the safest guess, learns beside the best one
@@ -25,9 +28,10 @@ class DraftLoss:
     """The best draft of each region learns the object's mask, every draft how good it is, and the best to be chosen.
 
     A click may mean a part or a whole, so its best draft is one of the three that are meant for that; the first is what
-    can be said without knowing. The decoder also drafts around seeds, and the language side has learnt what its states
-    say of those drafts; they are kept as they were when the stage began. So are the masks of seeds outside of the
-    labelled objects, or it would forget how to draw what nobody labelled: a vessel, a word on a page.
+    can be said without knowing. The decoder also drafts around seeds: those outside of the labelled objects are held
+    where they were when the stage began, or it would forget how to draw what nobody labelled, a vessel, a word on a
+    page. With a frozen encoder, what the decoder's states say of all seeds' drafts is held as well, since the language
+    side may have learnt to read them; when the encoder learns, that cannot be, and the language side learns afterwards.
 
     A box is drafted twice, and the mean of all its drafts is its mask; the second drafts and the mean learn the object
     as well. The outlines of what would be shown are learnt beside, and change nothing of the drafts.
@@ -36,14 +40,26 @@ class DraftLoss:
     ----------
     generator : TwoWayGenerator
         As it is before the stage.
+    backbone : nn.Module, optional
+        As it is before the stage, where it learns as well.
     """
 
-    def __init__(self, generator: TwoWayGenerator) -> None:
+    def __init__(self, generator: TwoWayGenerator, backbone: nn.Module | None = None) -> None:
         self._generator = generator
-        self._before = deepcopy(generator).requires_grad_(False).eval()
+        self._before = deepcopy(generator).requires_grad_(False)
+        self._backbone_before = None if backbone is None else deepcopy(backbone).requires_grad_(False)
+        for module in (self._before, self._backbone_before):
+            if module is not None:
+                refresh(module)
 
-    def __call__(self, features: ImageFeatures, regions: Sequence[Regions], targets: Sequence[Target]) -> Tensor:
-        """The mean over the images of a batch.
+    def __call__(
+        self,
+        features: ImageFeatures,
+        regions: Sequence[Regions],
+        targets: Sequence[Target],
+        images: Tensor | None = None,
+    ) -> Tensor:
+        """The mean over the regions of a batch.
 
         Parameters
         ----------
@@ -52,85 +68,133 @@ class DraftLoss:
             The visual priors of each image.
         targets : sequence of Target
             The object that each region means; a label is the position of its region.
+        images : (B, 3, S, S) tensor, optional
+            Needed where the backbone learns.
         """
-        losses = [
-            self._image(features, b, asked, target)
-            for b, (asked, target) in enumerate(zip(regions, targets, strict=True))
-            if len(target)
-        ]
-        return torch.stack(losses).mean() if losses else features.generator["embedding"].sum() * 0
-
-    def _image(self, features: ImageFeatures, b: int, regions: Regions, target: Target) -> Tensor:
-        decoded = self._generator.decode_regions(features, b, regions)
-        masks, quality, states = (x[target.labels].float() for x in decoded)
-        asked = Regions(
-            regions.masks[target.labels],
-            tuple(regions.kinds[i] for i in target.labels.tolist()),
-        )
-        truth = F.interpolate(target.masks[:, None].float(), masks.shape[-2:], mode="area")[:, 0]
-        iou = _overlap(masks.detach() > 0, truth > 0.5)
-        is_point = torch.tensor([kind == "point" for kind in asked.kinds], device=iou.device)
-        allowed = iou.clone()
-        allowed[is_point, 0] = -1
-        chosen = masks[torch.arange(len(masks), device=masks.device), allowed.argmax(1)]
-        first = torch.where(is_point, _FIRST_OF_POINT, _FIRST) * mask_loss(masks[:, 0], truth)
-        loss = (mask_loss(chosen, truth) + first).mean() + _estimates(quality, iou)
-        of_boxes, drafts, drawn_by = self._shown(features, b, asked, (masks, quality, states), truth)
-        loss = loss + of_boxes
+        question = _Question.of_batch(regions, targets, features.generator["embedding"].device)
+        if not len(question.of):
+            return features.generator["embedding"].sum() * 0
+        asked, of = question.regions, question.of
+        masks, quality, states = (x.float() for x in self._generator.decode_regions(features, of, asked))
+        truth = F.interpolate(question.objects[:, None].float(), masks.shape[-2:], mode="area")[:, 0]
+        loss = _of_drafts(masks, quality, asked, truth)
+        of_boxes, drafts, drawn_by = self._shown(features, question, (masks, quality, states), truth)
+        loss = loss + of_boxes + self._drift(features, question, truth, images)
         own = _overlap(drafts[:, None] > 0, truth > 0.5)[:, 0] > _ITS_OWN
         learns = any(parameter.requires_grad for parameter in self._generator.fine_masks.parameters())
         if learns and own.any():
-            loss = loss + self._outlines(features, b, drafts[own], drawn_by[own], target.masks[own])
-        return loss + _KEEP * self._drift(features, b, truth)
+            loss = loss + self._outlines(features, of[own], drafts[own], drawn_by[own], question.objects[own])
+        return loss
 
     def _shown(
-        self, features: ImageFeatures, b: int, asked: Regions, drafted: tuple[Tensor, Tensor, Tensor], truth: Tensor
+        self, features: ImageFeatures, question: _Question, drafted: tuple[Tensor, Tensor, Tensor], truth: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The loss of the boxes' second drafts; the masks (N, h, w) that would be shown, and their states (N, C)."""
         masks, quality, states = drafted
-        heeded = heed_boxes(quality.detach().clamp(0, 1), masks.detach() > 0, asked)
+        heeded = heed_boxes(quality.detach().clamp(0, 1), masks.detach() > 0, question.regions)
         best = torch.arange(len(masks), device=masks.device), heeded.argmax(1)
         shown, drawn_by = masks[best].detach(), states[best].detach()
-        second = self._generator.draft_boxes_again(features, b, asked, masks, heeded)
+        second = self._generator.draft_boxes_again(features, question.of, question.regions, masks, heeded)
         if second is None:
             return masks.sum() * 0, shown, drawn_by
         shown = shown.index_put((second.rows,), second.agreed.detach().float())
         drawn_by = drawn_by.index_put((second.rows,), second.state.detach().float())
         return _of_second_drafts(second, truth[second.rows]), shown, drawn_by
 
-    def _outlines(self, features: ImageFeatures, b: int, drafts: Tensor, states: Tensor, objects: Tensor) -> Tensor:
+    def _outlines(self, features: ImageFeatures, of: Tensor, drafts: Tensor, states: Tensor, objects: Tensor) -> Tensor:
         """How far drafts (N, h, w), once drawn finely, are from their objects (N, S, S)."""
-        fine = self._generator.fine_masks(drafts, states, features.pyramid[0][b]).float()
+        fine = self._generator.fine_masks(drafts, states, features.pyramid[0], of).float()
         truth = F.interpolate(objects[:, None].float(), fine.shape[-2:], mode="area")[:, 0]
         size = (fine.detach().sigmoid() + truth).flatten(1).sum(1).clamp(min=30)
         wrong = F.binary_cross_entropy_with_logits(fine, truth, reduction="none").flatten(1).sum(1)
         return (dice_loss(fine, truth) + wrong / size).mean()
 
-    def _drift(self, features: ImageFeatures, b: int, truth: Tensor) -> Tensor:
+    def _drift(self, features: ImageFeatures, question: _Question, truth: Tensor, images: Tensor | None) -> Tensor:
         """How far the drafts of some seeds, most of them on objects, are from what they were."""
-        seeds = self._seeds(truth)
-        masks, quality, states = self._generator.decode_seeds(features, b, seeds)
+        seeds, of = question.seeds(truth, self._generator.prior_encoder.image_size)
+        masks, quality, states = self._generator.decode_seeds(features, of, seeds)
         with torch.no_grad():
-            masks_before, quality_before, before = self._before.decode_seeds(features, b, seeds)
-        scale = before.float().std().clamp(min=1e-6)
-        change = ((states.float() - before.float()) / scale).square().mean()
+            earlier = self._features_before(features, images)
+            masks_before, quality_before, before = self._before.decode_seeds(earlier, of, seeds)
         cells = (seeds * truth.shape[-1] / self._generator.prior_encoder.image_size).long()
-        outside = truth[:, cells[:, 0], cells[:, 1]].amax(0) < 0.5
+        outside = (question.covered(truth)[of, cells[:, 0], cells[:, 1]] < 0.5).float()[:, None]
         # The first draft is not made for seeds.
         redrawn = dice_loss(masks[:, 1:].float().flatten(0, 1), (masks_before[:, 1:] > 0).float().flatten(0, 1))
-        forgotten = (redrawn.unflatten(0, (len(seeds), -1)) * outside[:, None]).mean()
-        return change + F.mse_loss(quality.float(), quality_before.float()) + _KEEP_MASKS * forgotten
+        forgotten = (redrawn.unflatten(0, (len(seeds), -1)) * outside).mean()
+        misjudged = (quality.float() - quality_before.float()).square()
+        if self._backbone_before is not None:
+            return _KEEP * ((misjudged * outside).mean() + _KEEP_MASKS * forgotten)
+        scale = before.float().std().clamp(min=1e-6)
+        change = ((states.float() - before.float()) / scale).square().mean()
+        return _KEEP * (change + misjudged.mean() + _KEEP_MASKS * forgotten)
 
-    def _seeds(self, truth: Tensor) -> Tensor:
-        """Places (N, 2) anywhere in the model image, all but the last moved onto objects while there are enough."""
-        (h, w), side = truth.shape[-2:], self._generator.prior_encoder.image_size
-        points = torch.rand(_KEPT, 2, device=truth.device) * side
-        for i, mask in enumerate(truth[: _KEPT - 1]):
-            cells = (mask > 0.5).nonzero()
-            if len(cells):
-                cell = cells[torch.randint(len(cells), ())]
-                points[i] = (cell + 0.5) * side / cells.new_tensor([h, w])
-        return points
+    def _features_before(self, features: ImageFeatures, images: Tensor | None) -> ImageFeatures:
+        """What the model made of the images when the stage began."""
+        if self._backbone_before is None:
+            return features
+        if images is None:
+            raise ConfigError("A stage that trains the backbone needs the images themselves: set cache: false.")
+        pyramid = tuple(self._backbone_before(images))
+        return ImageFeatures(pyramid, features.image_tokens, self._before.encode(pyramid))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of a batch, the images' regions one after the other.
+
+    Parameters
+    ----------
+    regions : Regions
+        N of them.
+    objects : (N, S, S) tensor of bool
+        What each region means.
+    of : (N,) tensor
+        The image of each.
+    counts : tuple of int
+        Regions of each image.
+    """
+
+    regions: Regions
+    objects: Tensor
+    of: Tensor
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of_batch(cls, regions: Sequence[Regions], targets: Sequence[Target], device: torch.device) -> _Question:
+        parts = [asked.select(target.labels.tolist()) for asked, target in zip(regions, targets, strict=True)]
+        counts = tuple(len(target) for target in targets)
+        of = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device)
+        return cls(Regions.join(parts), torch.cat([target.masks for target in targets]), of, counts)
+
+    def covered(self, truth: Tensor) -> Tensor:
+        """The part of each image (B, h, w) that is covered by objects (N, h, w)."""
+        parts = truth.split(list(self.counts))
+        return torch.stack([part.amax(0) if len(part) else truth.new_zeros(truth.shape[1:]) for part in parts])
+
+    def seeds(self, truth: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """Places (M, 2) anywhere in the images, all but the last of each on objects while there are enough; their images (M,)."""
+        h, w = truth.shape[-2:]
+        of = torch.arange(len(self.counts), device=truth.device).repeat_interleave(_KEPT)
+        points = torch.rand(len(of), 2, device=truth.device) * side
+        ranks = [(b, rank) for b, count in enumerate(self.counts) for rank in range(count)]
+        moved = [i for i, (_, rank) in enumerate(ranks) if rank < _KEPT - 1]
+        slots = torch.tensor([_KEPT * ranks[i][0] + ranks[i][1] for i in moved], device=truth.device)
+        inside = (truth[torch.tensor(moved, device=truth.device)] > 0.5).flatten(1)
+        cell = torch.multinomial(inside + 1e-9, 1)[:, 0]
+        places = (torch.stack([cell // w, cell % w], dim=1) + 0.5) * side / truth.new_tensor([h, w])
+        points[slots] = torch.where(inside.any(1)[:, None], places, points[slots])
+        return points, of
+
+
+def _of_drafts(masks: Tensor, quality: Tensor, asked: Regions, truth: Tensor) -> Tensor:
+    """The best of the drafts (N, K, h, w) and the first one learn the objects (N, h, w), and all how good they are."""
+    iou = _overlap(masks.detach() > 0, truth > 0.5)
+    is_point = torch.tensor([kind == "point" for kind in asked.kinds], device=iou.device)
+    allowed = iou.clone()
+    allowed[:, 0] = torch.where(is_point, -1.0, iou[:, 0])
+    chosen = masks[torch.arange(len(masks), device=masks.device), allowed.argmax(1)]
+    first = torch.where(is_point, _FIRST_OF_POINT, _FIRST) * mask_loss(masks[:, 0], truth)
+    return (mask_loss(chosen, truth) + first).mean() + _estimates(quality, iou)
 
 
 def _of_second_drafts(second: SecondDrafts, truth: Tensor) -> Tensor:

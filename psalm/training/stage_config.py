@@ -58,6 +58,12 @@ class CriterionConfig:
     choice: float = 0.0
     extra_positives_iou: float = 0.0
 
+    @property
+    def active(self) -> bool:
+        """Whether any term has a weight."""
+        masks = self.mask_loss and (self.mask_weight > 0 or self.dice_weight > 0)
+        return masks or self.condition_weight > 0
+
 
 @dataclass(frozen=True)
 class LoraConfig:

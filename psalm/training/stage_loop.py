@@ -19,6 +19,7 @@ from psalm.conditions import Task
 from psalm.errors import ConfigError
 from psalm.modeling.features import ImageFeatures
 from psalm.modeling.psalm import PSALM
+from psalm.modeling.seeds import centre_targets
 from psalm.modeling.two_way_generator import TwoWayGenerator
 from psalm.proposals import MaskProposals
 from psalm.training import dividing
@@ -74,7 +75,7 @@ class StageLoop:
         if self.divided:
             self.whole = dividing.divide(accelerator, self.whole, self.optimiser)
         self.criterion = Criterion(stage.criterion)
-        self.drafts = DraftLoss(self._two_way("draft_weight")) if stage.draft_weight else None
+        self.drafts = self._draft_loss() if stage.draft_weight else None
         self.cache = FeatureCache(cache_folder, model) if stage.cache else None
         self._seen: dict[str, list[float]] = defaultdict(list)
 
@@ -185,7 +186,7 @@ class StageLoop:
                 seeds = self._seed_loss(features, batch.targets)
                 total, terms["seeds"] = total + self.stage.seed_weight * seeds, float(seeds.detach())
             if self.drafts and batch.regions:
-                drafts = self.drafts(features, batch.regions, batch.targets)
+                drafts = self.drafts(features, batch.regions, batch.targets, batch.images)
                 total, terms["drafts"] = total + self.stage.draft_weight * drafts, float(drafts.detach())
             proposals = self._propose(features, batch) if self.criterion.active else []
         if proposals:
@@ -207,8 +208,12 @@ class StageLoop:
         return self.model.propose(features, batch.prompts, batch.regions, prefix=prefix)
 
     def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
-        masks, exhaustive = [t.masks for t in targets], [t.exhaustive for t in targets]
-        return self._two_way("seed_weight").seed_loss(features, masks, exhaustive)
+        centres = [centre_targets(t.masks) if t.centres is None else t.centres for t in targets]
+        return self._two_way("seed_weight").seed_loss(features, centres, [t.exhaustive for t in targets])
+
+    def _draft_loss(self) -> DraftLoss:
+        learns = any(parameter.requires_grad for parameter in self.model.backbone.parameters())
+        return DraftLoss(self._two_way("draft_weight"), self.model.backbone if learns else None)
 
     def _two_way(self, option: str) -> TwoWayGenerator:
         """The mask generator, which must be the two-way one for some options."""

@@ -60,7 +60,8 @@ class StageBatches(Dataset[Batch | TalkBatch]):
             numbers = range(first, first + self.stage.batch_size)
             return self.talk([self.mixtures[CONVERSATION].sample(number, self.seed) for number in numbers])
         samples = [sample for row in range(self.stage.batch_size) for sample in self._image(first + row, task)]
-        return replace(self.collator(samples), questions=self.stage.questions)
+        centres = task is Task.PANOPTIC and bool(self.stage.seed_weight) and not self.stage.criterion.active
+        return replace(self.collator(samples, centres), questions=self.stage.questions)
 
     def _image(self, number: int, task: Task) -> list[Any]:
         """The questions about image `number` of the stage; another is drawn if the model cannot read one of them."""
@@ -100,7 +101,7 @@ def read_steps(
         sampler=range(start * batches.stage.per_step + number, len(batches), count),
         num_workers=workers,
         collate_fn=_same,  # type: ignore[arg-type]  # without a batch size it gets one item, not a list
-        worker_init_fn=_calm,
+        worker_init_fn=calm,
         prefetch_factor=2 * per_step if workers else None,
     )
     step: list[Batch | TalkBatch] = []
@@ -115,7 +116,7 @@ def _same(batch: Batch | TalkBatch) -> Batch | TalkBatch:
     return batch
 
 
-def _calm(_: int) -> None:
+def calm(_: int) -> None:
     """Workers leave Ctrl-C to the trainer, which finishes its step, and the cores to it as well."""
     signal(SIGINT, SIG_IGN)
     torch.set_num_threads(1)

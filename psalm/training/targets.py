@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,20 +23,24 @@ class Target:
         False when an unmatched proposal is no evidence of background.
     known : (Q, N) tensor, optional
         IoU of every proposal with every mask, where it is known beforehand; the masks themselves are then not needed.
+    centres : (h, w) tensor, optional
+        How central each place is in its object (`psalm.modeling.seeds.centre_targets`), where that is all that is
+        learnt; the masks themselves are then not needed.
     """
 
     masks: Tensor
     labels: Tensor
     exhaustive: bool = True
     known: Tensor | None = None
+    centres: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Target:
         """The same on another device."""
-        known = None if self.known is None else self.known.to(device)
-        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, known)
+        known, centres = (None if x is None else x.to(device) for x in (self.known, self.centres))
+        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, known, centres)
 
     def iou(self, mask_logits: Tensor) -> Tensor:
         """IoU (Q, N) of proposals (Q, h, w) with the masks."""
@@ -56,14 +61,29 @@ def mask_iou(mask_logits: Tensor, masks: Tensor) -> Tensor:
     -------
     (Q, N) tensor
     """
-    areas, shared, truth = overlaps(mask_logits, masks)
+    areas, shared, truth = overlaps(mask_logits, coarse(masks, mask_logits.shape[-2:]))
     return shared / (areas[:, None] + truth[None] - shared).clamp(min=1e-6)
 
 
-def overlaps(mask_logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Areas of proposals (Q,), pixels shared with ground truth (Q, N), areas of ground truth (N,); as in `mask_iou`."""
-    proposed = (mask_logits > 0).flatten(1).float()
+def coarse(masks: Tensor, size: Sequence[int]) -> Tensor:
+    """The share of each pixel of a coarser (h, w) `size` that masks (N, S, S) cover, (N, h, w)."""
     if not len(masks):
-        return proposed.sum(1), proposed.new_zeros((len(proposed), 0)), proposed.new_zeros(0)
-    truth = F.interpolate(masks[None].float(), size=mask_logits.shape[-2:], mode="area")[0].flatten(1)
+        return torch.zeros(0, *size, device=masks.device)
+    return F.interpolate(masks[None].float(), size=tuple(size), mode="area")[0]
+
+
+def overlaps(mask_logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What proposals share with ground truth.
+
+    Parameters
+    ----------
+    mask_logits : (Q, h, w) tensor
+    truth : (N, h, w) tensor
+        As `coarse` gives it.
+
+    Returns
+    -------
+    areas (Q,), shared (Q, N), areas of the ground truth (N,), in pixels of this size
+    """
+    proposed, truth = (mask_logits > 0).flatten(1).float(), truth.flatten(1).float()
     return proposed.sum(1), proposed @ truth.T, truth.sum(1)

@@ -203,7 +203,9 @@ class Trainer:
     def _mixtures(self, stage: StageConfig, folder: Path) -> dict[Lesson, Mixture[Any]]:
         change = None
         if stage.described:
-            describer = Describer(self.model, folder, self.accelerator.autocast, thin=True)
+            on_cpu = self.accelerator.device.type == "cpu"  # where all cores are busy with the images themselves
+            workers = 0 if on_cpu else self.config.workers
+            describer = Describer(self.model, folder, self.accelerator.autocast, thin=True, workers=workers)
 
             def change(samples: Samples[Any]) -> Samples[Any]:
                 return describer(samples, self.live.describing)

@@ -47,6 +47,28 @@ def test_masks_do_not_mind_each_other_and_an_empty_one_stays_empty(fine: FineMas
 
 
 @torch.no_grad()
+def test_whole_planes_give_what_boxes_give(fine: FineMasks) -> None:
+    """A GPU redraws all masks in their planes at once, a processor each in its box."""
+    for layer in (fine.correction, fine.style):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    logits, states, level = _drafts(4)
+    logits[1], logits[2, 20:23, 1:3], logits[3, :, 0] = -3.0, 5.0, 5.0
+    images = F.pixel_shuffle(fine.image(fine.norm(level.movedim(0, -1)).movedim(-1, 0)[None]), 2)
+    planes = fine._all_redrawn(enlarge(logits), states, images.expand(4, -1, -1, -1))
+    torch.testing.assert_close(planes, fine(logits, states, level))
+
+
+@torch.no_grad()
+def test_masks_of_several_images_meet_their_own(fine: FineMasks) -> None:
+    torch.nn.init.normal_(fine.correction.weight)
+    logits, states, level = _drafts(3)
+    levels = torch.stack([level, level.flip(1)])
+    together = fine(logits, states, levels, torch.tensor([1, 0, 1]))
+    for i, image in enumerate((1, 0, 1)):
+        torch.testing.assert_close(together[i], fine(logits[i : i + 1], states[i : i + 1], levels[image])[0])
+
+
+@torch.no_grad()
 def test_what_is_far_from_a_mask_stays_as_it_is(fine: FineMasks) -> None:
     torch.nn.init.normal_(fine.correction.weight)
     logits, states, level = _drafts(1)

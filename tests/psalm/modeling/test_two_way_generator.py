@@ -5,6 +5,7 @@ import torch
 
 from psalm.modeling.features import ConditionEmbeddings, ImageFeatures, Regions
 from psalm.modeling.fine_masks import enlarge
+from psalm.modeling.seeds import centre_targets
 from psalm.modeling.two_way_generator import TwoWayGenerator, distinct_masks
 from tests.psalm.modeling.builders import two_way_config
 
@@ -134,10 +135,10 @@ def test_the_best_draft_of_a_box_is_what_all_agree_on_and_other_kinds_stay(gener
 def test_the_seed_loss_falls_when_the_head_learns(generator: TwoWayGenerator) -> None:
     image, masks = features(generator), squares(20).masks
     optimiser = torch.optim.Adam(generator.seed_head.parameters(), lr=0.01)
-    before = generator.seed_loss(image, [masks], [True])
+    before = generator.seed_loss(image, [centre_targets(masks)], [True])
     for _ in range(30):
         optimiser.zero_grad()
-        loss = generator.seed_loss(image, [masks], [True])
+        loss = generator.seed_loss(image, [centre_targets(masks)], [True])
         loss.backward(retain_graph=True)
         optimiser.step()
     assert loss < before / 2
@@ -145,7 +146,7 @@ def test_the_seed_loss_falls_when_the_head_learns(generator: TwoWayGenerator) ->
 
 def test_pixels_outside_of_labelled_objects_do_not_count_where_labels_are_missing(generator: TwoWayGenerator) -> None:
     image, masks = features(generator), squares(20).masks
-    complete, partial = (generator.seed_loss(image, [masks], [flag]) for flag in (True, False))
+    complete, partial = (generator.seed_loss(image, [centre_targets(masks)], [flag]) for flag in (True, False))
     assert complete != partial
 
 
