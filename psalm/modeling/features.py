@@ -54,9 +54,8 @@ class Regions:
         marks = None
         if len(known) == len(parts):
             marks = torch.cat([points for points, _ in known]), torch.cat([labels for _, labels in known])
-        return cls(
-            torch.cat([part.masks for part in parts]), tuple(kind for part in parts for kind in part.kinds), marks
-        )
+        kinds = tuple(kind for part in parts for kind in part.kinds)
+        return cls(torch.cat([part.masks for part in parts]), kinds, marks)
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ class _Question:
         return torch.stack([part.amax(0) if len(part) else truth.new_zeros(truth.shape[1:]) for part in parts])
 
     def seeds(self, truth: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """Places (M, 2) anywhere in the images, all but the last of each on objects while there are enough; their images (M,)."""
+        """Places (M, 2) anywhere, all but the last of each image on its objects while there are enough; images (M,)."""
         h, w = truth.shape[-2:]
         of = torch.arange(len(self.counts), device=truth.device).repeat_interleave(_KEPT)
         points = torch.rand(len(of), 2, device=truth.device) * side
