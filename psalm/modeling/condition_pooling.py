@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from psalm.modeling.input_sequence import Span
+from psalm.modeling.upload import upload
 
 
 def pool_conditions(states: Tensor, conditions: Sequence[Sequence[Span]], pooling: Literal["average", "ref"]) -> Tensor:
@@ -24,9 +25,10 @@ def pool_conditions(states: Tensor, conditions: Sequence[Sequence[Span]], poolin
         Mean over all tokens of a condition, or the state of its last one, the anchor.
     """
     longest = max(len(spans) for spans in conditions)
-    weights = torch.zeros(len(conditions), longest, states.shape[1])
-    for b, spans in enumerate(conditions):
-        for k, (start, stop) in enumerate(spans):
-            first = stop - 1 if pooling == "ref" else start
-            weights[b, k, first:stop] = 1 / (stop - first)
-    return weights.to(states) @ states
+    padded = [[*spans, *[(0, 0)] * (longest - len(spans))] for spans in conditions]
+    start, stop = upload(padded, states.device)[..., None].unbind(2)  # (B, K, 1)
+    if pooling == "ref":
+        start = (stop - 1).clamp(min=0)
+    position = torch.arange(states.shape[1], device=states.device)
+    inside = (start <= position) & (position < stop)
+    return (inside / (stop - start).clamp(min=1)).to(states) @ states

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from psalm.errors import ConfigError
 from psalm.modeling.input_sequence import InputSequence, fill_in
@@ -37,10 +36,9 @@ def conversation_logits(model: PSALM, image_tokens: Tensor, token_ids: Sequence[
     language = model.language_model
     if language.lm_head is None:
         raise ConfigError("This model writes no text: it was built without a language model head.")
-    rows = [fill_in(ids, language.embed_tokens, tokens) for ids, tokens in zip(token_ids, image_tokens, strict=True)]
-    nothing = ((0, 0),) * len(rows)
-    lengths = tuple(len(row) for row in rows)
-    states = language(InputSequence(pad_sequence(rows, batch_first=True), lengths, nothing, ((),) * len(rows)))
+    embeddings, lengths = fill_in(token_ids, language.embed_tokens, image_tokens)
+    nothing = ((0, 0),) * len(lengths)
+    states = language(InputSequence(embeddings, lengths, nothing, ((),) * len(lengths)))
     return language.lm_head(states)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from psalm.errors import ConditionError
+from psalm.modeling.upload import upload
 from psalm.prompts import IMAGE, MASK_TOKENS, REGION, Prompt
 
 Span = tuple[int, int]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,12 @@ class InputSequence:
 
     def mask_token_states(self, states: Tensor) -> Tensor:
         """The (B, Q, D) states of the mask tokens among all (B, L, D) states, padded with zeros as the tokens were."""
-        rows = [states[b, start:stop] for b, (start, stop) in enumerate(self.mask_tokens)]
-        return pad_sequence(rows, batch_first=True)
+        start, stop = np.array(self.mask_tokens).T[..., None]
+        places = start + np.arange((stop - start).max())
+        rows = np.arange(len(places))[:, None] * states.shape[1]
+        index = upload(rows + np.minimum(places, states.shape[1] - 1), states.device)
+        found = states.flatten(0, 1).index_select(0, index.flatten()).unflatten(0, index.shape)
+        return found.masked_fill(upload(places >= stop, states.device)[..., None], 0)
 
 
 def assemble(
@@ -69,46 +75,123 @@ def assemble(
         Needed by prompts with regions; the first `num_conditions` rows of an image are used.
     num_mask_tokens : sequence of int, optional
         How many of the Q mask tokens of each image are real; all when not given.
+
+    Raises
+    ------
+    ConditionError
+        When a prompt has a placeholder for which nothing was given.
     """
-    rows, mask_spans, condition_spans = [], [], []
-    for b, prompt in enumerate(prompts):
-        regions = None if region_tokens is None else region_tokens[b]
-        real = mask_tokens[b] if num_mask_tokens is None else mask_tokens[b, : num_mask_tokens[b]]
-        rows.append(fill_in(prompt.token_ids, embed_tokens, image_tokens[b], real, regions))
-        sizes = {IMAGE: image_tokens.shape[1], MASK_TOKENS: len(real)}
-        starts = [0, *accumulate(sizes.get(token, 1) for token in prompt.token_ids)]
-        at = prompt.token_ids.index(MASK_TOKENS)
-        mask_spans.append((starts[at], starts[at + 1]))
-        condition_spans.append(tuple((starts[start], starts[stop]) for start, stop in prompt.spans))
+    ids = [prompt.token_ids for prompt in prompts]
+    places = _Places.of(ids, image_tokens, mask_tokens, region_tokens, num_mask_tokens)
+    starts = places.starts_in_rows()
+    at = [prompt.token_ids.index(MASK_TOKENS) for prompt in prompts]
     return InputSequence(
-        pad_sequence(rows, batch_first=True),
-        tuple(len(row) for row in rows),
-        tuple(mask_spans),
-        tuple(condition_spans),
+        places.gather(embed_tokens, image_tokens, mask_tokens, region_tokens),
+        tuple(places.lengths.tolist()),
+        tuple((row[i], row[i + 1]) for row, i in zip(starts, at, strict=True)),
+        tuple(tuple((row[a], row[b]) for a, b in prompt.spans) for row, prompt in zip(starts, prompts, strict=True)),
     )
 
 
 def fill_in(
-    token_ids: Sequence[int],
-    embed_tokens: Callable[[Tensor], Tensor],
-    image_tokens: Tensor,
-    mask_tokens: Tensor | None = None,
-    region_tokens: Tensor | None = None,
-) -> Tensor:
-    """One image's embeddings (L, D): text, with image (T, D), mask (Q, D) and region tokens (R, D) in their places."""
-    ids = torch.tensor(token_ids, device=image_tokens.device)
-    text = embed_tokens(ids.clamp(min=0))
-    sources = {IMAGE: image_tokens, MASK_TOKENS: mask_tokens}
-    parts, done, regions = [], 0, 0
-    for at, token in enumerate(token_ids):
-        if token >= 0:
-            continue
-        filling = sources.get(token)
-        if token == REGION and region_tokens is not None:
-            filling = region_tokens[regions : regions + 1]
-            regions += 1
-        if filling is None:
+    token_ids: Sequence[Sequence[int]], embed_tokens: Callable[[Tensor], Tensor], image_tokens: Tensor
+) -> tuple[Tensor, tuple[int, ...]]:
+    """Embeddings of texts with images (B, T, D) in their places, without any other placeholder.
+
+    Returns
+    -------
+    (B, L, D) tensor
+        Padded on the right with zeros.
+    tuple of int
+        Real embeddings per text.
+
+    Raises
+    ------
+    ConditionError
+        When a text has a placeholder for something else.
+    """
+    places = _Places.of(token_ids, image_tokens)
+    return places.gather(embed_tokens, image_tokens), tuple(places.lengths.tolist())
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where each of the N tokens of B prompts takes its embeddings from, and how many it stands for.
+
+    All is worked out on the host: a batch of many prompts would otherwise be made of thousands of small tensors.
+
+    Parameters
+    ----------
+    ids : (N,) array
+        Of all prompts, one after the other.
+    row : (N,) array
+        The prompt of each.
+    size : (N,) array
+        How many embeddings it stands for.
+    first : (N,) array
+        The first of them among those of all tokens, then of the images, the mask tokens and the regions.
+    batch : int
+    """
+
+    ids: Integers
+    row: Integers
+    size: Integers
+    first: Integers
+    batch: int
+
+    @classmethod
+    def of(
+        cls,
+        token_ids: Sequence[Sequence[int]],
+        image_tokens: Tensor,
+        mask_tokens: Tensor | None = None,
+        region_tokens: Tensor | None = None,
+        num_mask_tokens: Sequence[int] | None = None,
+    ) -> _Places:
+        """Of prompts, given what fills their placeholders; see `assemble`."""
+        ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in token_ids])
+        row = np.repeat(np.arange(len(token_ids)), [len(row) for row in token_ids])
+        size, first = np.ones_like(ids), np.arange(len(ids))
+        at, filled = len(ids), ids >= 0
+        for placeholder, given in ((IMAGE, image_tokens), (MASK_TOKENS, mask_tokens), (REGION, region_tokens)):
+            if given is None:
+                continue
+            here, there = ids == placeholder, given.shape[1]
+            first[here], size[here] = at + row[here] * there, there
+            if placeholder == MASK_TOKENS and num_mask_tokens is not None:
+                size[here] = np.asarray(num_mask_tokens)[row[here]]
+            if placeholder == REGION:
+                before = np.cumsum(here)[here] - 1
+                nth = before - np.searchsorted(row[here], row[here])
+                first[here], size[here] = first[here] + nth, 1
+                here[here] = nth < there
+            at, filled = at + len(given) * there, filled | here
+        if not filled.all():
+            token = ids[~filled][0]
             raise ConditionError(f"Nothing was given for the placeholder {token} of a prompt: pass what it stands for.")
-        parts += [text[done:at], filling]
-        done = at + 1
-    return torch.cat([*parts, text[done:]])
+        return cls(ids, row, size, first, len(token_ids))
+
+    @property
+    def lengths(self) -> Integers:
+        """Embeddings per prompt, (B,)."""
+        return np.bincount(self.row, self.size, self.batch).astype(np.int64)
+
+    def starts_in_rows(self) -> list[list[int]]:
+        """Where the embeddings of each prompt's tokens begin in its sequence, and where the last ones end."""
+        stops, counts = np.cumsum(self.size), np.bincount(self.row, minlength=self.batch)
+        before = np.cumsum(self.lengths) - self.lengths
+        rows = np.split(stops - before[self.row], np.cumsum(counts)[:-1])
+        return [[0, *row.tolist()] for row in rows]
+
+    def gather(self, embed_tokens: Callable[[Tensor], Tensor], *given: Tensor | None) -> Tensor:
+        """The embeddings (B, L, D) from those of the token ids and what was `given`, each (B, n, D), in one step."""
+        device = next(part.device for part in given if part is not None)
+        text = embed_tokens(upload(self.ids, device).clamp(min=0))
+        parts = [text, *(part.flatten(0, 1) for part in given if part is not None)]
+        nothing = sum(len(part) for part in parts)
+        index = np.full((self.batch, self.lengths.max()), nothing)
+        begun = np.repeat(np.cumsum(self.size) - self.size, self.size)
+        within = np.arange(self.size.sum()) - begun
+        index[np.arange(index.shape[1]) < self.lengths[:, None]] = np.repeat(self.first, self.size) + within
+        every = torch.cat([*parts, text.new_zeros(1, text.shape[1])])
+        return every.index_select(0, upload(index, device).flatten()).unflatten(0, index.shape)

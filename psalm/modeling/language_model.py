@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from psalm.config import PSALMConfig
 from psalm.modeling.input_sequence import InputSequence, Span
 from psalm.modeling.phi import KeysValues, PhiModel
+from psalm.modeling.upload import upload
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,6 @@ def attention_mask(shape: Sequence[int], mask_tokens: Sequence[Span], read: int,
     causal = position[None, :] <= position[:, None]
     if not mask_tokens:
         return causal[None, None, read:]
-    start, stop = torch.tensor(mask_tokens, device=device).T[..., None]
+    start, stop = upload(mask_tokens, device).T[..., None]
     inside = (start <= position) & (position < stop)
     return (causal | inside[:, :, None] & inside[:, None, :])[:, None, read:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from psalm.modeling.semantic_backbone import SemanticBackbone
 from psalm.modeling.swin import SwinBackbone
 from psalm.modeling.tiny_vit import TinyViTBackbone
 from psalm.modeling.two_way_generator import TwoWayGenerator
+from psalm.modeling.upload import upload
 from psalm.prompts import ConditionKind, Prompt
 from psalm.proposals import MaskProposals
 
@@ -138,7 +140,7 @@ class PSALM(nn.Module):
         }[kind]
         counts = tuple(len(spans) for spans in sequence.conditions)
         embeddings = projector(pool_conditions(states, sequence.conditions, pooling))
-        real = torch.arange(embeddings.shape[1]) < torch.tensor(counts)[:, None]
+        real = upload(np.arange(embeddings.shape[1]) < np.array(counts)[:, None], embeddings.device)
         return ConditionEmbeddings(embeddings * real[..., None].to(embeddings), counts, kind)
 
     def pool_regions(self, features: ImageFeatures, regions: Sequence[Regions]) -> Tensor:
@@ -161,8 +163,8 @@ class PSALM(nn.Module):
         `read_opening` spares reading the words before the image.
         """
         embed = self.language_model.embed_tokens
-        rows = [fill_in(prompt.prefix, embed, tokens) for tokens in features.image_tokens]
-        return self.language_model.read_prefix(torch.stack(rows), prompt.prefix, opening)
+        rows, _ = fill_in([prompt.prefix] * len(features.image_tokens), embed, features.image_tokens)
+        return self.language_model.read_prefix(rows, prompt.prefix, opening)
 
     def read_opening(self, prompt: Prompt) -> PrefixCache:
         """Let the language model read the words before the image, which are the same for every image."""

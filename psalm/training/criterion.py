@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from psalm.modeling.features import ConditionKind
+from psalm.modeling.upload import upload
 from psalm.proposals import MaskProposals
+from psalm.training.answers import Answers
 from psalm.training.config import CriterionConfig
-from psalm.training.matcher import FOREIGN, Match, match_proposals
+from psalm.training.matcher import FOREIGN, Match, match_proposals, real_conditions
 from psalm.training.points import PointSampler, sample_at
 from psalm.training.targets import Target
 
@@ -27,18 +31,24 @@ class Losses:
         Weighted sum over terms and layers; carries the gradient.
     layers : list of dict of () tensor
         Unweighted terms ``mask``, ``dice`` and ``condition`` per layer, in the order of the proposals (final last).
-    matches : list of list of Match
-        Pairs per layer and image.
+    partners : list of (B, Q) array
+        Per layer, the target that each proposal stands for, -1 for none.
     """
 
     total: Tensor
     layers: list[dict[str, Tensor]]
-    matches: list[list[Match]] = field(repr=False)
+    partners: list[NDArray[np.int64]] = field(repr=False)
 
     @property
     def final(self) -> dict[str, float]:
         """Terms of the final layer as numbers."""
-        return {name: float(value.detach()) for name, value in self.layers[-1].items()}
+        terms = self.layers[-1]
+        return dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+
+    @property
+    def matches(self) -> list[list[Match]]:
+        """Pairs per layer and image."""
+        return [[Match.of(image) for image in layer] for layer in self.partners]
 
 
 class Criterion:
@@ -66,10 +76,11 @@ class Criterion:
             One per image of the batch.
         kind : {"categories", "sentence", "regions"}
         """
-        measured = [self._layer(proposals, targets, kind) for proposals in layers]
+        answers = Answers.of(targets, layers[-1].condition_logits.device)
+        measured = [self._layer(proposals, answers, kind) for proposals in layers]
         terms = [layer for layer, _ in measured]
         total = torch.stack([self._weighted(layer) for layer in terms]).sum()
-        return Losses(total, terms, [matches for _, matches in measured])
+        return Losses(total, terms, [partners for _, partners in measured])
 
     @property
     def active(self) -> bool:
@@ -86,56 +97,52 @@ class Criterion:
         return torch.stack([weights[name] * value for name, value in terms.items()]).sum()
 
     def _layer(
-        self, proposals: MaskProposals, targets: Sequence[Target], kind: ConditionKind
-    ) -> tuple[dict[str, Tensor], list[Match]]:
-        pairs, taught, live = [], [], []
-        for masks, logits, count, target in zip(
-            proposals.mask_logits, proposals.condition_logits, proposals.num_conditions, targets, strict=True
-        ):
-            match = match_proposals(
-                masks, logits[:, :count], target, self.config, self.points, categories=kind == "categories"
-            )
-            certain, alive = self._evidence(masks, target, match, counted=target.exhaustive or kind == "regions")
-            pairs.append(match)
-            taught.append(certain)
-            live.append(alive)
-        terms = self._mask_terms(proposals, targets, pairs) if self.config.mask_loss else {}
-        measure = category_loss if kind == "categories" else binary_loss
-        terms["condition"] = measure(proposals, targets, taught, live, self.config)
-        if kind == "sentence" and self.config.choice:
-            choice = choice_loss(proposals, taught, live)
-            terms["condition"] = (1 - self.config.choice) * terms["condition"] + self.config.choice * choice
-        return terms, pairs
+        self, proposals: MaskProposals, answers: Answers, kind: ConditionKind
+    ) -> tuple[dict[str, Tensor], NDArray[np.int64]]:
+        config, overlap = self.config, None
+        if config.match_on == "iou" or config.min_match_iou > 0 or config.extra_positives_iou > 0:
+            overlap = answers.overlap(proposals.mask_logits)
+        partners = match_proposals(proposals, answers, config, self.points, kind == "categories", overlap)
+        lesson = self._lesson(upload(partners, answers.labels.device), answers, overlap, kind)
+        terms = self._mask_terms(proposals, answers.targets, partners) if config.mask_loss else {}
+        if kind == "categories":
+            terms["condition"] = category_loss(proposals, lesson, config.background_weight)
+        else:
+            terms["condition"] = binary_loss(proposals, lesson)
+        if kind == "sentence" and config.choice:
+            choice = choice_loss(proposals, lesson)
+            terms["condition"] = (1 - config.choice) * terms["condition"] + config.choice * choice
+        return terms, partners
 
     @torch.no_grad()
-    def _evidence(self, masks: Tensor, target: Target, match: Match, counted: bool) -> tuple[Match, Tensor]:
-        """Pairs that are good enough to teach the condition, and a (Q,) mask of the proposals that teach at all.
+    def _lesson(self, partners: Tensor, answers: Answers, overlap: Tensor | None, kind: ConditionKind) -> Lesson:
+        """What pairs that are good enough teach the condition, given the partners (B, Q) and IoU (B, Q, N) of all.
 
-        Every proposal that is not in such a pair is background, unless the image is not exhaustive (`counted` is
-        False) or it overlaps an object so well that calling it background would be wrong.
+        Every proposal that is not in such a pair is background, unless the image is not exhaustive or it overlaps an
+        object so well that calling it background would be wrong.
         """
         least, most = self.config.min_match_iou, self.config.extra_positives_iou
-        alive = torch.full((len(masks),), counted, device=masks.device)
-        if len(target) and (least > 0 or most > 0):
-            overlap = target.iou(masks)
-            match = match.select(overlap[match.queries, match.targets] >= least)
+        positive, partners = partners >= 0, partners.clamp(min=0)
+        live = answers.exhaustive | (kind == "regions")
+        if overlap is not None:
+            positive = positive & (overlap.gather(2, partners[..., None])[..., 0] >= least)
             if most > 0:
-                alive &= overlap.max(1).values <= most
-        alive[match.queries] = True
-        return match, alive
+                live = live & (overlap.amax(2) <= most)
+        return Lesson(positive, answers.labels.gather(1, partners), live | positive)
 
     def _mask_terms(
-        self, proposals: MaskProposals, targets: Sequence[Target], matches: Sequence[Match]
+        self, proposals: MaskProposals, targets: Sequence[Target], partners: NDArray[np.int64]
     ) -> dict[str, Tensor]:
         """Binary cross entropy and dice of the matched masks, summed and divided by the number of targets."""
-        count = max(sum(len(target) for target in targets), 1)
-        proposed = torch.cat(
-            [masks[match.queries] for masks, match in zip(proposals.mask_logits, matches, strict=True)]
-        ).float()
-        truth = torch.cat([target.masks[match.targets] for target, match in zip(targets, matches, strict=True)])
-        if not len(proposed):
+        counts = np.array([len(target) for target in targets])
+        images, queries = np.nonzero(partners >= 0)
+        if not len(images):
             nothing = proposals.mask_logits.float().sum() * 0
             return {"mask": nothing, "dice": nothing}
+        device = proposals.mask_logits.device
+        proposed = proposals.mask_logits[upload(images, device), upload(queries, device)].float()
+        chosen = partners[images, queries] + (np.cumsum(counts) - counts)[images]
+        truth = torch.cat([target.masks for target in targets])[upload(chosen, device)]
         where = self.points.uncertain(proposed)
         wanted = sample_at(truth.float(), where)
         logits = sample_at(proposed, where)
@@ -143,76 +150,64 @@ class Criterion:
         probability = logits.sigmoid()
         shared = 2 * (probability * wanted).sum(1)
         dice = 1 - (shared + 1) / (probability.sum(1) + wanted.sum(1) + 1)
-        return {"mask": entropy.sum() / count, "dice": dice.sum() / count}
+        return {"mask": entropy.sum() / counts.sum(), "dice": dice.sum() / counts.sum()}
 
 
-def category_loss(
-    proposals: MaskProposals,
-    targets: Sequence[Target],
-    matches: Sequence[Match],
-    live: Sequence[Tensor],
-    config: CriterionConfig,
-) -> Tensor:
-    """Cross entropy over the names and the background of each image; unmatched proposals are background.
+@dataclass(frozen=True)
+class Lesson:
+    """What the proposals of a batch teach the conditions.
 
     Parameters
     ----------
-    live : sequence of (Q,) tensor of bool
-        Proposals that count, per image.
+    positive : (B, Q) tensor of bool
+        Proposals that stand for a target.
+    labels : (B, Q) tensor of int
+        The condition that it answers, where they do.
+    live : (B, Q) tensor of bool
+        Proposals that count: the positive ones, and those that are background.
     """
-    losses, weights = [], []
-    for logits, count, target, match, alive in zip(
-        proposals.condition_logits, proposals.num_conditions, targets, matches, live, strict=True
-    ):
-        wanted = torch.full((len(logits),), count - 1, device=logits.device)
-        wanted[match.queries] = target.labels[match.targets]
-        weight = torch.where(wanted == count - 1, config.background_weight, 1.0) * alive
-        losses.append(F.cross_entropy(logits[:, :count].float(), wanted, reduction="none") * weight)
-        weights.append(weight)
-    return torch.cat(losses).sum() / torch.cat(weights).sum().clamp(min=1e-6)
+
+    positive: Tensor
+    labels: Tensor
+    live: Tensor
 
 
-def binary_loss(
-    proposals: MaskProposals,
-    targets: Sequence[Target],
-    matches: Sequence[Match],
-    live: Sequence[Tensor],
-    config: CriterionConfig,
-) -> Tensor:
+def category_loss(proposals: MaskProposals, lesson: Lesson, background_weight: float) -> Tensor:
+    """Cross entropy over the names and the background of each image; unmatched proposals are background."""
+    logits = real_conditions(proposals.condition_logits.float(), proposals.num_conditions)
+    background = upload(proposals.num_conditions, logits.device)[:, None] - 1
+    wanted = torch.where(lesson.positive, lesson.labels, background)
+    weight = torch.where(wanted == background, background_weight, 1.0) * lesson.live
+    loss = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+    return (loss * weight.flatten()).sum() / weight.sum().clamp(min=1e-6)
+
+
+def binary_loss(proposals: MaskProposals, lesson: Lesson) -> Tensor:
     """Binary cross entropy of every proposal with every sentence or region of its image.
 
     Positives weigh as much as all others together. Pairs of a proposal with a foreign region do not count.
     """
-    logits, wanted = [], []
-    for row, count, target, match, alive in zip(
-        proposals.condition_logits, proposals.num_conditions, targets, matches, live, strict=True
-    ):
-        truth = torch.zeros_like(row[:, :count], dtype=torch.float32)
-        truth[match.queries, target.labels[match.targets]] = 1
-        kept = (row[:, :count] > FOREIGN) & alive[:, None]
-        logits.append(row[:, :count][kept].float())
-        wanted.append(truth[kept])
-    flat, truth = torch.cat(logits), torch.cat(wanted)
-    if not len(flat):
-        return proposals.condition_logits.float().clamp(min=FOREIGN).sum() * 0
-    positives = truth.sum().clamp(min=1)
-    weight = ((len(flat) - positives) / positives).clamp(min=1)
-    return F.binary_cross_entropy_with_logits(flat, truth, pos_weight=weight)
+    logits = proposals.condition_logits.float()
+    kept = (real_conditions(logits, proposals.num_conditions) > FOREIGN) & lesson.live[..., None]
+    truth = torch.zeros_like(logits).scatter(2, lesson.labels[..., None], lesson.positive[..., None].float())
+    positives, count = (truth * kept).sum().clamp(min=1), kept.sum().clamp(min=1)
+    weight = ((count - positives) / positives).clamp(min=1)
+    losses = F.binary_cross_entropy_with_logits(
+        logits.masked_fill(~kept, 0), truth, reduction="none", pos_weight=weight
+    )
+    return (losses * kept).sum() / count
 
 
-def choice_loss(proposals: MaskProposals, matches: Sequence[Match], live: Sequence[Tensor]) -> Tensor:
+def choice_loss(proposals: MaskProposals, lesson: Lesson) -> Tensor:
     """Cross entropy over the proposals of each image: the sentence chooses among them.
 
     "The leftmost" is said of one among others; an absolute score for each is a much harder lesson. Images whose
     sentence has no answer do not count.
     """
-    losses = []
-    for number, (logits, match, alive) in enumerate(zip(proposals.condition_logits, matches, live, strict=True)):
-        if not len(match):
-            continue
-        # Places of a batch that hold no mask have no quality.
-        there = alive if proposals.quality is None else alive & (proposals.quality[number] > 0)
-        there = there.index_fill(0, match.queries, True)
-        chosen = logits[:, 0].float().masked_fill(~there, FOREIGN).log_softmax(0)
-        losses.append(-chosen[match.queries].mean())
-    return torch.stack(losses).mean() if losses else proposals.condition_logits.float().sum() * 0
+    there = lesson.live
+    if proposals.quality is not None:  # places of a batch that hold no mask have none
+        there = there & (proposals.quality > 0) | lesson.positive
+    chosen = proposals.condition_logits[..., 0].float().masked_fill(~there, FOREIGN).log_softmax(1)
+    positives = lesson.positive.sum(1)
+    losses = -(chosen * lesson.positive).sum(1) / positives.clamp(min=1)
+    return losses.sum() / (positives > 0).sum().clamp(min=1)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
+from psalm.modeling.upload import upload
+from psalm.proposals import MaskProposals
+from psalm.training.answers import Answers, pad_columns
 from psalm.training.config import CriterionConfig
 from psalm.training.points import PointSampler, sample_at
 from psalm.training.targets import Target
@@ -28,54 +34,79 @@ class Match:
     def __len__(self) -> int:
         return len(self.queries)
 
-    def select(self, index: Tensor) -> Match:
-        """The pairs that `index` (booleans or positions) names."""
-        return Match(self.queries[index], self.targets[index])
+    @classmethod
+    def of(cls, partners: NDArray[np.int64]) -> Match:
+        """The pairs of an image whose proposals have these partners (Q,), -1 for none; ordered by proposal."""
+        queries = np.flatnonzero(partners >= 0)
+        return cls(torch.as_tensor(queries), torch.as_tensor(partners[queries]))
 
 
 @torch.no_grad()
 def match_proposals(
-    mask_logits: Tensor,
-    condition_logits: Tensor,
-    target: Target,
+    proposals: MaskProposals,
+    answers: Answers,
     config: CriterionConfig,
     points: PointSampler,
     categories: bool,
-) -> Match:
-    """Find the cheapest one-to-one pairs of proposals and ground truth of one image.
+    overlap: Tensor | None = None,
+) -> NDArray[np.int64]:
+    """Find the cheapest one-to-one pairs of proposals and ground truth of each image.
 
     Parameters
     ----------
-    mask_logits : (Q, h, w) tensor
-    condition_logits : (Q, K) tensor
-        Real columns only. For categories the background is last.
-    target : Target
+    proposals : MaskProposals
+        For categories, the last condition of an image is the background.
+    answers : Answers
     config : CriterionConfig
         Weights of the costs, and whether masks are compared on points or by their IoU.
     points : PointSampler
     categories : bool
         Whether the conditions are categories: only these add the cost of the class.
+    overlap : (B, Q, N) tensor, optional
+        IoU of proposals and ground truth; computed where it is needed and not given.
 
     Returns
     -------
-    Match
-        Ordered by proposal. A proposal never stands for a condition to which it does not belong.
+    (B, Q) array
+        The ground truth that each proposal stands for, -1 for none. A proposal never stands for a condition to which it
+        does not belong.
     """
-    if not len(target):
-        none = torch.zeros(0, dtype=torch.long, device=mask_logits.device)
-        return Match(none, none)
     if config.match_on == "iou":
-        cost = -config.cost_iou * target.iou(mask_logits)
+        cost = -config.cost_iou * (answers.overlap(proposals.mask_logits) if overlap is None else overlap)
     else:
-        cost = _point_cost(mask_logits.float(), target, config, points)
-    logits = condition_logits.float()
+        cost = _point_costs(proposals.mask_logits.float(), answers, config, points)
+    logits = proposals.condition_logits.float()
+    labels = answers.labels[:, None].expand(-1, logits.shape[1], -1)
     if categories:
-        cost = cost - config.cost_class * logits.softmax(-1)[:, target.labels]
-    foreign = logits[:, target.labels] <= FOREIGN
-    cost = torch.nan_to_num(cost, nan=_NEVER).masked_fill(foreign, _NEVER)
-    rows, columns = linear_sum_assignment(cost.cpu().numpy())
-    match = Match(torch.as_tensor(rows, device=mask_logits.device), torch.as_tensor(columns, device=mask_logits.device))
-    return match.select(~foreign[match.queries, match.targets])
+        likely = real_conditions(logits, proposals.num_conditions).softmax(-1)
+        cost = cost - config.cost_class * likely.gather(2, labels)
+    # What is no number is the dearest of what may be.
+    cost = cost.nan_to_num(nan=_NEVER / 2, posinf=_NEVER / 2)
+    cost = cost.masked_fill(logits.gather(2, labels) <= FOREIGN, _NEVER)
+    partners = np.full(cost.shape[:2], -1)
+    for image, (costs, count) in enumerate(zip(cost.cpu().numpy(), answers.counts, strict=True)):
+        queries, targets = linear_sum_assignment(costs[:, :count])
+        allowed = costs[queries, targets] < _NEVER
+        partners[image, queries[allowed]] = targets[allowed]
+    return partners
+
+
+def real_conditions(logits: Tensor, counts: Sequence[int]) -> Tensor:
+    """Condition logits (B, Q, K) with minus infinity in the columns that pad."""
+    if min(counts) == logits.shape[-1]:
+        return logits
+    padding = np.arange(logits.shape[-1]) >= np.array(counts)[:, None, None]
+    return logits.masked_fill(upload(padding, logits.device), -torch.inf)
+
+
+def _point_costs(mask_logits: Tensor, answers: Answers, config: CriterionConfig, points: PointSampler) -> Tensor:
+    """(B, Q, N) costs, 0 where they pad; each image has points of its own."""
+    nothing = mask_logits.new_zeros(mask_logits.shape[1], 0)
+    costs = [
+        _point_cost(masks, target, config, points) if len(target) else nothing
+        for masks, target in zip(mask_logits, answers.targets, strict=True)
+    ]
+    return pad_columns(costs, answers.counts)
 
 
 def _point_cost(mask_logits: Tensor, target: Target, config: CriterionConfig, points: PointSampler) -> Tensor:

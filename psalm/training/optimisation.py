@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from psalm.training.config import StageConfig
 from psalm.training.frozen import matches
@@ -69,9 +70,8 @@ class WeightAverage:
         """Take in the weights after one step."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                self.average[name].lerp_(parameter, 1 - decay)
+        trained = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+        get_ema_multi_avg_fn(decay)([self.average[name] for name in trained], list(trained.values()), None)
 
     @torch.no_grad()
     def keep(self) -> None:

@@ -20,3 +20,10 @@ def test_ref_is_the_last_state_of_each_span() -> None:
     pooled = pool_conditions(STATES, SPANS, "ref")
     torch.testing.assert_close(pooled[0], STATES[0, [1, 4]])
     torch.testing.assert_close(pooled[1, 0], STATES[1, 3])
+
+
+def test_padding_pools_to_nothing_and_states_that_mean_nothing_do_not_count() -> None:
+    for pooling in ("average", "ref"):
+        alone = pool_conditions(STATES[1:], SPANS[1:], pooling)
+        assert torch.equal(pool_conditions(STATES, SPANS, pooling)[1, :1], alone[0])
+        assert not pool_conditions(STATES, SPANS, pooling)[1, 1].any()

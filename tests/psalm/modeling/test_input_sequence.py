@@ -61,3 +61,34 @@ def test_mask_tokens_that_only_pad_stay_out_of_the_sequence() -> None:
 def test_missing_regions_are_an_error() -> None:
     with pytest.raises(ConditionError, match="placeholder"):
         assemble([REGIONS], embed, tokens(100, 2), tokens(200, 1))
+
+
+@pytest.mark.parametrize("kind", ["words", "regions"])
+def test_a_batch_equals_its_prompts_alone(kind: str) -> None:
+    more = Prompt((IMAGE, 6, REGION, 8, REGION, 4, REGION, MASK_TOKENS), ((2, 3), (4, 5), (6, 7)), "regions")
+    prompts = [LONG, CATEGORIES, LONG] if kind == "words" else [REGIONS, more, REGIONS]
+    image, mask, regions = tokens(100, 4, 3), tokens(200, 5, 3), tokens(300, 3, 3)
+    given, counts = regions if kind == "regions" else None, [2, 5, 0]
+    batch = assemble(prompts, embed, image, mask, given, counts)
+    states = batch.mask_token_states(batch.embeddings)
+    for b, prompt in enumerate(prompts):
+        one = slice(b, b + 1)
+        alone = assemble([prompt], embed, image[one], mask[one], None if given is None else given[one], [counts[b]])
+        length = batch.lengths[b]
+        assert length == alone.lengths[0] == alone.embeddings.shape[1]
+        assert torch.equal(batch.embeddings[b, :length], alone.embeddings[0]) and not batch.embeddings[b, length:].any()
+        assert (batch.mask_tokens[b], batch.conditions[b]) == (alone.mask_tokens[0], alone.conditions[0])
+        assert torch.equal(states[b, : counts[b]], mask[b, : counts[b]]) and not states[b, counts[b] :].any()
+
+
+def test_more_placeholders_than_regions_are_an_error() -> None:
+    with pytest.raises(ConditionError, match="placeholder"):
+        assemble([REGIONS], embed, tokens(100, 2), tokens(200, 1), tokens(300, 1))
+
+
+def test_tokens_get_their_gradient_and_nothing_else_does() -> None:
+    image, mask = tokens(100, 4, 2).requires_grad_(), tokens(200, 3, 2).requires_grad_()
+    sequence = assemble([CATEGORIES, LONG], embed, image, mask, num_mask_tokens=[1, 3])
+    (sequence.embeddings * 2).sum().backward()
+    assert image.grad is not None and mask.grad is not None
+    assert (image.grad == 2).all() and mask.grad[..., 0].tolist() == [[2, 0, 0], [2, 2, 2]]
