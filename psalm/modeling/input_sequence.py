@@ -151,21 +151,24 @@ class _Places:
         """Of prompts, given what fills their placeholders; see `assemble`."""
         ids = np.concatenate([np.asarray(row, dtype=np.int64) for row in token_ids])
         row = np.repeat(np.arange(len(token_ids)), [len(row) for row in token_ids])
-        size, first = np.ones_like(ids), np.arange(len(ids))
-        at, filled = len(ids), ids >= 0
-        for placeholder, given in ((IMAGE, image_tokens), (MASK_TOKENS, mask_tokens), (REGION, region_tokens)):
+        size, first, filled, at = np.ones_like(ids), np.arange(len(ids)), ids >= 0, len(ids)
+        for placeholder, given, counts in (
+            (IMAGE, image_tokens, None),
+            (MASK_TOKENS, mask_tokens, num_mask_tokens),
+            (REGION, region_tokens, [1] * len(token_ids)),
+        ):
             if given is None:
                 continue
-            here, there = ids == placeholder, given.shape[1]
-            first[here], size[here] = at + row[here] * there, there
-            if placeholder == MASK_TOKENS and num_mask_tokens is not None:
-                size[here] = np.asarray(num_mask_tokens)[row[here]]
-            if placeholder == REGION:
-                before = np.cumsum(here)[here] - 1
-                nth = before - np.searchsorted(row[here], row[here])
-                first[here], size[here] = first[here] + nth, 1
-                here[here] = nth < there
-            at, filled = at + len(given) * there, filled | here
+            here, most = np.flatnonzero(ids == placeholder), given.shape[1]
+            rows = row[here]
+            size[here] = most if counts is None else np.asarray(counts)[rows]
+            first[here] = at + rows * most
+            if placeholder == REGION:  # the only one that a prompt has several of
+                nth = np.arange(len(rows)) - np.searchsorted(rows, rows)
+                first[here] += nth
+                here = here[nth < most]
+            filled[here] = True
+            at += len(given) * most
         if not filled.all():
             token = ids[~filled][0]
             raise ConditionError(f"Nothing was given for the placeholder {token} of a prompt: pass what it stands for.")

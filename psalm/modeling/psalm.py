@@ -195,8 +195,8 @@ def _num_mask_tokens(draft: Draft, prompts: Sequence[Prompt]) -> Sequence[int] |
 
 def _check_prefix(prefix: PrefixCache, prompts: Sequence[Prompt]) -> None:
     """All prompts begin with what was read, and share what is to be kept of them."""
-    read = prefix.token_ids
-    if any(prompt.prefix != prompts[0].prefix or prompt.prefix[: len(read)] != read for prompt in prompts):
+    read, shared = prefix.token_ids, prompts[0].prefix
+    if shared[: len(read)] != read or any(prompt.prefix != shared for prompt in prompts):
         raise ConditionError("The prefix was read for another kind of prompt: read it again for these prompts.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -192,3 +193,88 @@ def test_a_sentence_without_an_answer_makes_no_choice():
         [proposals], [Target(torch.zeros(0, 8, 8).bool(), torch.zeros(0).long())], "sentence"
     ).total
     assert total.item() == 0 and total.requires_grad
+
+
+KNOWN = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.3, extra_positives_iou=0.4)
+
+
+def described(objects, seed=0):
+    """Proposals and targets of images with so many objects, whose overlaps are known; what pads would win, if it could.
+
+    The overlaps lie on both sides of what counts, and the images have 2, 3, ... conditions.
+    """
+    torch.manual_seed(seed)
+    counts = tuple(range(2, len(objects) + 2))
+    logits = torch.randn(len(objects), 6, max(counts))
+    for row, count in zip(logits, counts, strict=True):
+        row[:, count:] = 50.0
+    targets = [
+        Target(torch.zeros(n, 0, 0).bool(), torch.randint(0, count - 1, (n,)), bool(b % 3), torch.rand(6, n))
+        for b, (n, count) in enumerate(zip(objects, counts, strict=True))
+    ]
+    quality = (torch.rand(len(objects), 6) - 0.2).clamp(min=0)
+    return MaskProposals(torch.zeros(len(objects), 6, 1, 1), logits.requires_grad_(), counts, quality), targets
+
+
+def alone(proposals, b):
+    one = slice(b, b + 1)
+    logits, count = proposals.condition_logits[one], proposals.num_conditions[b]
+    return MaskProposals(proposals.mask_logits[one], logits[..., :count], (count,), proposals.quality[one])
+
+
+def pairs(matches):
+    return [(m.queries.tolist(), m.targets.tolist()) for m in matches]
+
+
+def image_by_image(proposals, targets, matches, kind):
+    """The loss of the conditions, written without any padding."""
+    losses, weights, truths, flat = [], [], [], []
+    for logits, count, target, match in zip(
+        proposals.condition_logits, proposals.num_conditions, targets, matches, strict=True
+    ):
+        good = target.known[match.queries, match.targets] >= KNOWN.min_match_iou
+        queries, labels = match.queries[good], target.labels[match.targets[good]]
+        live = torch.full((6,), target.exhaustive or kind == "regions")
+        if len(target):
+            live &= target.known.amax(1) <= KNOWN.extra_positives_iou
+        live[queries] = True
+        wanted = torch.full((6,), count - 1).index_put((queries,), labels)
+        weight = torch.where(wanted == count - 1, KNOWN.background_weight, 1.0) * live
+        losses.append(torch.nn.functional.cross_entropy(logits[:, :count], wanted, reduction="none") * weight)
+        weights.append(weight)
+        truths.append(torch.zeros(6, count).index_put((queries, labels), torch.ones(()))[live].flatten())
+        flat.append(logits[live, :count].flatten())
+    if kind == "categories":
+        return torch.cat(losses).sum() / torch.cat(weights).sum()
+    truth = torch.cat(truths)
+    weight = ((len(truth) - truth.sum()) / truth.sum()).clamp(min=1)
+    return torch.nn.functional.binary_cross_entropy_with_logits(torch.cat(flat), truth, pos_weight=weight)
+
+
+@pytest.mark.parametrize("kind", ["categories", "sentence", "regions"])
+def test_a_batch_is_measured_as_its_images_are_one_by_one(kind):
+    proposals, targets = described([3, 0, 1, 8, 2])
+    losses = Criterion(KNOWN)([proposals], targets, kind)
+    for b, target in enumerate(targets):
+        single = Criterion(KNOWN)([alone(proposals, b)], [target], kind)
+        assert pairs(single.matches[0]) == pairs(losses.matches[0][b : b + 1])
+    expected = image_by_image(proposals, targets, losses.matches[0], kind)
+    assert losses.final["condition"] == pytest.approx(expected.item(), rel=1e-5)
+    (theirs,) = torch.autograd.grad(expected, proposals.condition_logits)
+    (ours,) = torch.autograd.grad(losses.layers[0]["condition"], proposals.condition_logits)
+    torch.testing.assert_close(ours, theirs)
+    assert ours.abs().sum() > 0
+
+
+def test_the_choices_of_a_batch_count_alike():
+    proposals, targets = described([1, 0, 1, 1, 1], seed=2)
+    targets = [replace(target, exhaustive=True) for target in targets]  # so that each choice is among several
+    config = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.3, choice=1.0)
+    together = Criterion(config)([proposals], targets, "sentence").final["condition"]
+    one_by_one = [
+        Criterion(config)([alone(proposals, b)], [target], "sentence").final["condition"]
+        for b, target in enumerate(targets)
+    ]
+    answered = [loss for loss in one_by_one if loss > 0]
+    assert 1 < len(answered) < 5
+    assert together == pytest.approx(sum(answered) / len(answered), rel=1e-5)

@@ -52,6 +52,20 @@ def test_the_average_follows_and_swaps() -> None:
     assert 8 * 9 / 11 < average.average["weight"].item() < 9
 
 
+def test_the_average_of_what_is_frozen_stands_still() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    average = WeightAverage(model, decay=0.5)
+    before = {name: value.clone() for name, value in average.average.items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    average.update()
+    share = 1 - 2 / 11  # the first steps follow the weights more closely
+    for name, value in average.average.items():
+        torch.testing.assert_close(value, before[name] + (0 if name.startswith("0") else share))
+
+
 def test_only_named_parts_train_and_frozen_statistics_stand_still() -> None:
     model = nn.ModuleDict({"body": nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)), "head": nn.Linear(1, 1)})
     assert train_only(model, ["head", "body.0"]) == ["body.0.weight", "body.0.bias", "head.weight", "head.bias"]
