@@ -97,11 +97,11 @@ class Collator:
     def _described(self, questions: Sequence[DescribedQuestion]) -> Batch:
         images = [question.image for question in questions]
         generator = {
-            "description": pad_sequence([image.description.float() for image in images], batch_first=True),
+            "description": pad_sequence([image.description for image in images], batch_first=True),
             "quality": pad_sequence([image.quality.float() for image in images], batch_first=True),
         }
         generator["masks"] = torch.zeros(*generator["quality"].shape, 1, 1)  # nobody looks at them
-        tokens = torch.stack([image.image_tokens.float() for image in images])
+        tokens = torch.stack([image.image_tokens for image in images])
         most = generator["quality"].shape[1]
         return Batch(
             images=torch.zeros(0),
@@ -110,7 +110,7 @@ class Collator:
             targets=tuple(_known_target(question, most) for question in questions),
             keys=tuple(image.labelled.key for image in images),
             task=questions[0].task,
-            features=ImageFeatures((), tokens, generator),
+            features=ImageFeatures((), tokens, generator),  # half of the bytes in half precision, see `Batch.to`
         )
 
     def _seen(self, samples: Sequence[Sample]) -> Batch:
@@ -155,5 +155,6 @@ def _known_target(described: DescribedQuestion, proposals: int) -> Target:
 
 
 def _moved(features: ImageFeatures, device: torch.device | str) -> ImageFeatures:
-    generator = {name: value.to(device) for name, value in features.generator.items()}
-    return replace(features, image_tokens=features.image_tokens.to(device), generator=generator)
+    """On a device, and there in single precision."""
+    generator = {name: value.to(device).float() for name, value in features.generator.items()}
+    return replace(features, image_tokens=features.image_tokens.to(device).float(), generator=generator)

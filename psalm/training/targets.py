@@ -38,9 +38,11 @@ class Target:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Target:
-        """The same on another device."""
-        known, centres = (None if x is None else x.to(device) for x in (self.known, self.centres))
-        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, known, centres)
+        """The same on another device; one that is known stays, since `Answers` takes those of a batch there in one."""
+        if self.known is not None:
+            return self
+        centres = None if self.centres is None else self.centres.to(device)
+        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, None, centres)
 
     def iou(self, mask_logits: Tensor) -> Tensor:
         """IoU (Q, N) of proposals (Q, h, w) with the masks."""
