@@ -34,9 +34,8 @@ def heed_boxes(quality: Tensor, masks: Tensor, regions: Regions) -> Tensor:
     asked = extents(regions.masks[is_box.to(regions.masks.device)].to(masks.device) > 0) * scale
     found = extents(masks[is_box].flatten(0, 1)).unflatten(0, (len(boxes), -1))
     agreement = _iou_of_boxes(asked[:, None], found).to(quality.dtype)
-    heeded = quality.clone()
-    heeded[is_box] = quality[is_box].clamp(min=1e-3) ** (1 - _SHARE) * agreement**_SHARE
-    return heeded
+    corrected = quality[is_box].clamp(min=1e-3) ** (1 - _SHARE) * agreement**_SHARE
+    return quality.index_put((is_box,), corrected.to(quality.dtype))
 
 
 def agreed(drafts: Tensor, quality: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -142,7 +143,9 @@ class Describer:
     def _encode(self, batch: Sequence[_Undescribed]) -> ImageFeatures:
         """Features with their drafts; on a processor, the encoder's part may lie in the cache."""
         pixels = torch.stack([one.pixels for one in batch]).to(self.device)
-        if self.device.type == "cpu":
+        if self.device.type != "cpu":  # which prepares anew for every number of images, longer than it needs for them
+            pixels = F.pad(pixels, (0, 0, 0, 0, 0, 0, 0, _AT_ONCE - len(batch)))
+        else:
             return self._cache.encode(pixels, [one.labelled["key"] for one in batch], regions=False)
         features = self.model.encode_image(pixels)
         self.generator.seed_proposals(features)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from psalm.data.questions import MAX_REGIONS
 from psalm.errors import ConfigError
 from psalm.modeling.box_agreement import heed_boxes
 from psalm.modeling.features import ImageFeatures, Regions
@@ -80,10 +82,9 @@ class DraftLoss:
         loss = _of_drafts(masks, quality, asked, truth)
         of_boxes, drafts, drawn_by = self._shown(features, question, (masks, quality, states), truth)
         loss = loss + of_boxes + self._drift(features, question, truth, images)
-        own = _overlap(drafts[:, None] > 0, truth > 0.5)[:, 0] > _ITS_OWN
-        learns = any(parameter.requires_grad for parameter in self._generator.fine_masks.parameters())
-        if learns and own.any():
-            loss = loss + self._outlines(features, of[own], drafts[own], drawn_by[own], question.objects[own])
+        if any(parameter.requires_grad for parameter in self._generator.fine_masks.parameters()):
+            own = _overlap(drafts[:, None] > 0, truth > 0.5)[:, 0] > _ITS_OWN
+            loss = loss + self._outlines(features, question, drafts, drawn_by, own)
         return loss
 
     def _shown(
@@ -101,13 +102,18 @@ class DraftLoss:
         drawn_by = drawn_by.index_put((second.rows,), second.state.detach().float())
         return _of_second_drafts(second, truth[second.rows]), shown, drawn_by
 
-    def _outlines(self, features: ImageFeatures, of: Tensor, drafts: Tensor, states: Tensor, objects: Tensor) -> Tensor:
-        """How far drafts (N, h, w), once drawn finely, are from their objects (N, S, S)."""
+    def _outlines(
+        self, features: ImageFeatures, question: _Question, drafts: Tensor, states: Tensor, own: Tensor
+    ) -> Tensor:
+        """How far those drafts (N, h, w) that show their `own` object are from it, once drawn finely."""
+        of, objects = question.of, question.objects
+        if own.device.type == "cpu":  # a GPU draws all, see `_Question`
+            drafts, states, of, objects, own = (x[own] for x in (drafts, states, of, objects, own))
         fine = self._generator.fine_masks(drafts, states, features.pyramid[0], of).float()
         truth = F.interpolate(objects[:, None].float(), fine.shape[-2:], mode="area")[:, 0]
         size = (fine.detach().sigmoid() + truth).flatten(1).sum(1).clamp(min=30)
         wrong = F.binary_cross_entropy_with_logits(fine, truth, reduction="none").flatten(1).sum(1)
-        return (dice_loss(fine, truth) + wrong / size).mean()
+        return ((dice_loss(fine, truth) + wrong / size) * own).sum() / own.sum().clamp(min=1)
 
     def _drift(self, features: ImageFeatures, question: _Question, truth: Tensor, images: Tensor | None) -> Tensor:
         """How far the drafts of some seeds, most of them on objects, are from what they were."""
@@ -142,6 +148,9 @@ class DraftLoss:
 class _Question:
     """What is asked of a batch, the images' regions one after the other.
 
+    A GPU prepares anew for every number of prompts, which takes it longer than to answer them: there they are always as
+    many, half of them boxes, some of which are asked twice.
+
     Parameters
     ----------
     regions : Regions
@@ -161,10 +170,17 @@ class _Question:
 
     @classmethod
     def of_batch(cls, regions: Sequence[Regions], targets: Sequence[Target], device: torch.device) -> _Question:
-        parts = [asked.select(target.labels.tolist()) for asked, target in zip(regions, targets, strict=True)]
-        counts = tuple(len(target) for target in targets)
+        labels = [target.labels.tolist() for target in targets]
+        rows = [[(label, row) for row, label in enumerate(each)] for each in labels]
+        if device.type != "cpu":
+            rows = _filled(rows, [asked.kinds for asked in regions], MAX_REGIONS * len(rows))
+        asked = Regions.join(
+            [one.select([label for label, _ in each]) for one, each in zip(regions, rows, strict=True)]
+        )
+        objects = [target.masks[[row for _, row in each]] for target, each in zip(targets, rows, strict=True)]
+        counts = tuple(len(each) for each in rows)
         of = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device)
-        return cls(Regions.join(parts), torch.cat([target.masks for target in targets]), of, counts)
+        return cls(asked, torch.cat(objects), of, counts)
 
     def covered(self, truth: Tensor) -> Tensor:
         """The part of each image (B, h, w) that is covered by objects (N, h, w)."""
@@ -184,6 +200,18 @@ class _Question:
         places = (torch.stack([cell // w, cell % w], dim=1) + 0.5) * side / truth.new_tensor([h, w])
         points[slots] = torch.where(inside.any(1)[:, None], places, points[slots])
         return points, of
+
+
+def _filled(
+    rows: Sequence[Sequence[tuple[int, int]]], kinds: Sequence[Sequence[str]], count: int
+) -> list[list[tuple[int, int]]]:
+    """`count` of the (region, object) pairs of some images, half of them boxes where there is one, in their order."""
+    places = [(b, pair) for b, each in enumerate(rows) for pair in each]
+    boxes = [place for place in places if kinds[place[0]][place[1][0]] == "box"]
+    others = [place for place in places if place not in boxes]
+    groups = [group for group in (boxes, others) if group]
+    chosen = [place for group in groups for place in islice(cycle(group), count // len(groups))]
+    return [sorted(pair for b, pair in chosen if b == image) for image in range(len(rows))]
 
 
 def _of_drafts(masks: Tensor, quality: Tensor, asked: Regions, truth: Tensor) -> Tensor:

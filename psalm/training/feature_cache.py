@@ -196,7 +196,8 @@ def _used_tensors(model: PSALM, drafts: bool = True) -> dict[str, Tensor]:
     """Parameters and buffers that the features depend on, found by watching one image being encoded."""
     side = model.config.image_size
     noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    with evaluating(model), _Seen() as seen:
+    # Once only: what cuDNN prepares for one image takes it longer than to do without.
+    with evaluating(model), torch.backends.cudnn.flags(enabled=False), _Seen() as seen:
         maps = _encode(model, noise.to(next(model.parameters()).device))
         if drafts and hasattr(model.mask_generator, "seed_proposals"):
             _draft(model, maps)

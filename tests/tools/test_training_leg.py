@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -28,6 +29,7 @@ from psalm.training.sources import build_model
 from psalm.training.state import RunState
 from tests.psalm.modeling.builders import two_way_config
 from tools.leg.command import main
+from tools.leg.pacing import paced, probe
 from tools.leg.parts import join, split_folder
 from tools.leg.shrink import shrink_mask, shrink_object
 from tools.leg.wheels import install_missing
@@ -273,3 +275,44 @@ def test_only_missing_packages_are_installed(tmp_path: Path, monkeypatch: pytest
     assert install_missing(tmp_path, tmp_path / "site") == ["leg_test_package"]
     assert import_module("leg_test_package").answer == 42
     assert not (tmp_path / "site/numpy.py").exists()
+
+
+def test_stages_get_the_steps_that_the_time_allows(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.leg.pacing.probe", lambda _: [0.5, 0.01])
+    names, sentences = paced(TrainConfig.from_file(config), (0.2, 0.1), 100).stages
+    assert 38 <= names.steps <= 40 and 980 <= sentences.steps <= 1000
+
+
+def test_a_run_in_little_tells_the_pace_of_each_stage(config: Path, tmp_path: Path) -> None:
+    settings = dataclasses.replace(TrainConfig.from_file(config), output=str(tmp_path / "run"))
+    paces = probe(settings)
+    assert len(paces) == 2 and all(0 < pace < 5 for pace in paces)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("shares", [["0.5"], ["0.5", "0.6"], ["0.5", "0"]])
+def test_shares_of_the_time_that_make_no_sense_are_refused(config: Path, tmp_path: Path, shares: list[str]) -> None:
+    pack(config, tmp_path / "leg")
+    with pytest.raises(SystemExit, match="--pace needs 2 shares"):
+        run(tmp_path / "leg", tmp_path / "back", "--minutes", "1", "--pace", *shares)
+
+
+def test_what_was_learnt_comes_back_from_a_run_that_broke(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from psalm.training.stage_loop import StageLoop
+
+    leg, back = tmp_path / "leg", tmp_path / "back"
+    pack(config, leg)
+    steps = StageLoop.step
+
+    def breaks_in_the_second_stage(loop: StageLoop, *arguments: Any) -> bool:
+        if loop.stage.name == "sentences":
+            raise RuntimeError("the machine is gone")
+        return steps(loop, *arguments)
+
+    monkeypatch.setattr(StageLoop, "step", breaks_in_the_second_stage)
+    with pytest.raises(RuntimeError, match="gone"):
+        run(leg, back)
+    assert not join(back, tmp_path / "model")["finished"]
+    assert load_model(str(tmp_path / "model"), device="cpu").config == two_way_config()

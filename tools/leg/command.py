@@ -71,6 +71,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="of each stage, instead of the config's")
     parser.add_argument("--seed", type=int, help="instead of the config's")
     parser.add_argument("--workers", type=int, help="processes that prepare data")
+    parser.add_argument(
+        "--pace", type=float, nargs="+", metavar="SHARE", help="steps by the time: a share of it for each stage"
+    )
     parser.set_defaults(act=_run)
 
 
@@ -90,7 +93,8 @@ def _pack(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    changes = Changes(options.stage, options.steps, options.seed, options.workers)
+    pace = tuple(options.pace) if options.pace else None
+    changes = Changes(options.stage, options.steps, options.seed, options.workers, pace)
     run(options.leg, options.out, options.minutes, changes)
     logger.info("%s: %s", options.out, describe(weigh(options.out)))
 

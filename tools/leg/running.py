@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 from psalm.errors import ConfigError
+from tools.leg.pacing import paced
 from tools.leg.parts import split_folder
 from tools.leg.wheels import check_modules, install_missing
 
@@ -39,12 +40,15 @@ class Changes:
         Another one lets the next leg of a stage see other samples.
     workers : int, optional
         Processes that prepare data.
+    pace : tuple of float, optional
+        Shares of the time, one per stage; each gets as many steps as that allows.
     """
 
     stage: str | None = None
     steps: int | None = None
     seed: int | None = None
     workers: int | None = None
+    pace: tuple[float, ...] | None = None
 
 
 def run(leg: Path, out: Path, minutes: float, changes: Changes) -> TrainResult:
@@ -77,11 +81,18 @@ def run(leg: Path, out: Path, minutes: float, changes: Changes) -> TrainResult:
         if installed:
             logger.info("Installed %s.", ", ".join(installed))
         _unpack(leg, scratch)
-        with contextlib.chdir(scratch):
-            result = _train(changes, end)
-            _write_model(scratch / "run")
-        split_folder(scratch / "run/model", out, _told(result))
-        shutil.copyfile(scratch / "run/log.jsonl", out / "log.jsonl")
+        told: dict[str, Any] = {"finished": False}
+        try:
+            with contextlib.chdir(scratch):
+                result = _train(changes, end)
+            told = _told(result)
+        finally:  # what was learnt comes back, even from a run that broke
+            if (scratch / "run/state.pt").exists():
+                with contextlib.chdir(scratch):
+                    _write_model(scratch / "run")
+                split_folder(scratch / "run/model", out, told)
+                for name in ("log.jsonl", "config.json"):
+                    shutil.copyfile(scratch / "run" / name, out / name)
     return result
 
 
@@ -97,6 +108,8 @@ def _train(changes: Changes, end: float) -> TrainResult:
     from psalm.training import TrainConfig, train
 
     config = changed(TrainConfig.from_file("config.yaml"), changes)
+    if changes.pace:
+        config = paced(config, changes.pace, end - time.monotonic())
     logger.info("Training %s.", ", ".join(f"{stage.name} ({stage.steps} steps)" for stage in config.stages))
     return train(config, max_seconds=max(end - time.monotonic(), 0))
 

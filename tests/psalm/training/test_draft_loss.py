@@ -10,7 +10,7 @@ import torch
 from psalm.errors import ConfigError
 from psalm.modeling.features import ImageFeatures, Regions
 from psalm.modeling.two_way_generator import TwoWayGenerator
-from psalm.training.draft_loss import DraftLoss, mask_loss
+from psalm.training.draft_loss import DraftLoss, _filled, mask_loss
 from psalm.training.targets import Target
 from tests.psalm.modeling.builders import two_way_config
 
@@ -180,6 +180,16 @@ def test_the_loss_of_a_mask_is_least_for_the_mask_itself() -> None:
 def test_an_image_without_objects_has_no_loss(generator: TwoWayGenerator, image: ImageFeatures) -> None:
     empty = Target(torch.zeros(0, 96, 96, dtype=torch.bool), torch.zeros(0, dtype=torch.long))
     assert float(DraftLoss(generator)(image, [question()[0]], [empty])) == 0
+
+
+def test_a_gpu_is_always_asked_as_much_and_half_of_it_boxes() -> None:
+    kinds = [("box", "point", "mask"), (), ("scribble",), ("box",)]
+    rows = [[(0, 2), (1, 0), (2, 1)], [], [(0, 0)], [(0, 0)]]
+    filled = _filled(rows, kinds, 12)
+    assert [len(each) for each in filled] == [7, 0, 2, 3] and filled[3] == [(0, 0)] * 3
+    assert sum(kinds[b][label] == "box" for b, each in enumerate(filled) for label, _ in each) == 6
+    assert set(filled[0]) == {(0, 2), (1, 0), (2, 1)}
+    assert sum(map(len, _filled([[(0, 0)]], [("point",)], 8))) == 8
 
 
 def test_a_generator_that_drafts_nothing_is_refused(settings: dict, tmp_path: Path) -> None:
