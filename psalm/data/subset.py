@@ -55,3 +55,8 @@ class Subset:
     def labelled(self, index: int, *args: Any, **options: Any) -> Any:
         """As the collection's own, counted among what is left."""
         return self._samples.labelled(self._chosen[index], *args, **options)
+
+    @property
+    def sentence_lists(self) -> float:
+        """As the collection's own; written out, since Python 3.12 looks for it in the class."""
+        return float(getattr(self._samples, "sentence_lists", 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from signal import SIG_IGN, SIGINT, signal
@@ -100,13 +101,13 @@ def read_steps(
         batch_size=None,
         sampler=range(start * batches.stage.per_step + number, len(batches), count),
         num_workers=workers,
-        collate_fn=_same,  # type: ignore[arg-type]  # without a batch size it gets one item, not a list
+        collate_fn=_sent if workers else _same,  # type: ignore[arg-type]  # it gets one item, not a list
         worker_init_fn=calm,
         prefetch_factor=2 * per_step if workers else None,
     )
     step: list[Batch | TalkBatch] = []
     for batch in loader:
-        step.append(batch)
+        step.append(pickle.loads(batch) if isinstance(batch, bytes) else batch)
         if len(step) == per_step:
             yield step
             step = []
@@ -114,6 +115,11 @@ def read_steps(
 
 def _same(batch: Batch | TalkBatch) -> Batch | TalkBatch:
     return batch
+
+
+def _sent(batch: Batch | TalkBatch) -> Batch | TalkBatch | bytes:
+    """What a worker hands over: each of a batch's hundreds of small tensors would take a file descriptor to share."""
+    return pickle.dumps(batch) if isinstance(batch, Batch) and batch.features else batch
 
 
 def calm(_: int) -> None:

@@ -15,17 +15,20 @@ from transformers import PreTrainedTokenizerBase
 
 from psalm.conditions import Task
 from psalm.config import PSALMConfig
+from psalm.data.mixture import Mixture
 from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
 from psalm.training import TrainConfig, train
-from psalm.training.collate import Collator
+from psalm.training.collate import Batch, Collator
+from psalm.training.config import StageConfig
 from psalm.training.criterion import Criterion, CriterionConfig
 from psalm.training.described import DescribedImage, DescribedSamples
 from psalm.training.describing import Describer
 from psalm.training.feature_cache import FeatureCache
 from psalm.training.frozen import train_only
 from psalm.training.sources import build_model
+from psalm.training.stream import StageBatches, read_steps
 
 TRAINED = ["language_model", "query_projector", "category_projector", "sentence_projector", "mask_generator.token"]
 SCENES = SceneSamples(3, seed=4, size=(64, 96))
@@ -161,6 +164,21 @@ def test_questions_about_one_image_share_its_prefix(
         prefix = model.read_prefix(once, batch.prompts[0]).repeat(3)
         shared = model.propose(batch.features, batch.prompts, prefix=prefix)[-1].condition_logits
     assert torch.allclose(alone, shared, atol=1e-5)
+
+
+def test_workers_hand_a_described_batch_over_whole(
+    model: PSALM, described: DescribedSamples, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    mixtures = {Task.INSTANCE: Mixture([(described, 1.0)])}
+    stage = StageConfig("names", 2, batch_size=2, tasks={Task.INSTANCE: 1}, described=True, variants=1)
+    batches = StageBatches(mixtures, Collator(tokenizer, model.config), stage, seed=3)
+    for alone, handed in zip(read_steps(batches, 0, 0), read_steps(batches, 0, 1), strict=True):
+        first, second = (batch.to("cpu") for batch in (*alone, *handed))
+        assert isinstance(first, Batch) and isinstance(second, Batch) and first.features and second.features
+        assert first.prompts == second.prompts
+        assert torch.equal(first.features.image_tokens, second.features.image_tokens)
+        for one, other in zip(first.targets, second.targets, strict=True):
+            assert one.known is not None and other.known is not None and torch.equal(one.known, other.known)
 
 
 def test_thinning_leaves_out_background_alone(described: DescribedSamples) -> None:
