@@ -250,17 +250,30 @@ class PSALMPredictor(BatchPrediction):
         """Ask each image its prompts; several per image, and equally many, are the parts of a long class list."""
         import torch
 
-        from psalm.decoding import merge_parts
-
         self._warn_of_names(conditions)
         with torch.inference_mode():
             regions = self._regions(conditions, frames)
-            proposals = []
-            for prompts in zip(*parts, strict=True):
-                # All images of a pass share a prefix, which is read once for each kind of condition.
-                prefix = self._encoder.prefix(features, prompts[0])
-                proposals.append(self.model.propose(features, prompts, regions, prefix=prefix)[-1])
-            return merge_parts(proposals)
+            proposals = [self._ask(features, prompts, regions) for prompts in zip(*parts, strict=True)]
+            return proposals[0] if len(proposals) == 1 else self._read_again(features, proposals, conditions)
+
+    def _ask(
+        self, features: ImageFeatures, prompts: Sequence[Prompt], regions: Sequence[Regions] | None = None
+    ) -> MaskProposals:
+        # All images of a pass share a prefix, which is read once for each kind of condition.
+        prefix = self._encoder.prefix(features, prompts[0])
+        return self.model.propose(features, prompts, regions, prefix=prefix)[-1]
+
+    def _read_again(
+        self, features: ImageFeatures, parts: Sequence[MaskProposals], conditions: Sequence[Condition]
+    ) -> MaskProposals:
+        """The answer to a class list in parts: its likeliest names are read once more, together."""
+        from psalm.decoding import among_all, likeliest_names, merge_parts
+
+        lists = [condition for condition in conditions if isinstance(condition, CategoryCondition)]
+        ranked = likeliest_names(merge_parts(parts))
+        short = [self._prompts.build_shortlist(*each) for each in zip(lists, ranked, strict=True)]
+        proposals = self._ask(features, [prompt for prompt, _ in short])
+        return among_all(proposals, [names for _, names in short], len(lists[0]))
 
     def _warn_of_names(self, conditions: Sequence[Condition]) -> None:
         """Say once of each name that the model was never trained on it."""

@@ -131,7 +131,7 @@ class PromptBuilder:
         """The prompt for one image, or several where a class list has more names than the model reads at once.
 
         Each part holds an even share of the names, in their order, and a background of its own;
-        `psalm.decoding.merge_parts` makes one answer of theirs.
+        `psalm.decoding.merge_parts` makes one answer of theirs, and `build_shortlist` the prompt that comes after them.
 
         Raises
         ------
@@ -151,6 +151,23 @@ class PromptBuilder:
                 return prompts
         self._check_length(max(prompts, key=lambda prompt: len(prompt.token_ids)))
         return prompts
+
+    def build_shortlist(self, condition: CategoryCondition, ranked: Sequence[int]) -> tuple[Prompt, list[int]]:
+        """The prompt for as many names of a long class list as are read at once, and their places in the list.
+
+        Parameters
+        ----------
+        condition : CategoryCondition
+            The whole list; none of its names alone is too long.
+        ranked : sequence of int
+            Places of the names that matter, better ones first.
+        """
+        for count in range(min(self._config.names_at_once or len(ranked), len(ranked)), 1, -1):
+            chosen = sorted(ranked[:count])
+            prompt = self._categories((*(condition.names[i] for i in chosen), BACKGROUND))
+            if sequence_length(prompt, self._config) <= self._config.max_length:
+                return prompt, chosen
+        return self._categories((condition.names[ranked[0]], BACKGROUND)), [ranked[0]]
 
     def _categories(self, names: Sequence[str]) -> Prompt:
         end = self._ref if self._config.category_pooling == "ref" else self._seg
