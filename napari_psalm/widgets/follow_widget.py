@@ -130,6 +130,7 @@ class FollowWidget(QWidget):
         do = row(self.back, self.on, self.stop, self.undo, self.status, stretch=(0, 0, 0, 0, 1))
         layout = column(self.strip, what, do)
         layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        layout.addStretch(1)
         self.setLayout(layout)
 
     def _connect(self) -> None:
