@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
+from napari_psalm.core.history import Box
 from napari_psalm.core.object_colours import object_colour
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     Parameters
     ----------
     layer : AnnotationLayer
-        Holds the object; of an object in a stack the slice in its middle is drawn.
+        Holds the object; of an object in a stack the slice nearest to its middle that shows it is drawn.
     label_id : int
         The object.
     image : napari.layers.Image, optional
@@ -35,9 +37,8 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     -------
     (height, width, 3) array of uint8
     """
-    box = layer.index.box(label_id)
-    at = tuple((axis.start + axis.stop - 1) // 2 for axis in box[:-2])
-    window = tuple(_wider(axis, length) for axis, length in zip(box[-2:], layer.layer.data.shape[-2:], strict=True))
+    at, place = _shown(layer.layer.data, label_id, layer.index.box(label_id))
+    window = tuple(_wider(axis, length) for axis, length in zip(place, layer.layer.data.shape[-2:], strict=True))
     rows, columns = (_sample(axis, size, max(w.stop - w.start for w in window)) for axis in window)
     mask = layer.layer.data[at][np.ix_(rows, columns)] == label_id
     picture = _pixels(image, layer.layer.data.shape, at, rows, columns)
@@ -50,6 +51,23 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     picture[mask] = (1 - _TINT) * picture[mask] + _TINT * colour
     picture[edge] = colour
     return picture.round().astype(np.uint8)
+
+
+def _shown(data: NDArray[Any], label_id: int, box: Box) -> tuple[tuple[int, ...], Box]:
+    """The slice nearest to the middle of a box that shows an object, and the object's own box there.
+
+    Along a video an object may leave and come back, and be elsewhere in every frame.
+    """
+    middle = [(axis.start + axis.stop - 1) / 2 for axis in box[:-2]]
+    slices = product(*(range(axis.start, axis.stop) for axis in box[:-2]))
+    for at in sorted(slices, key=lambda at: sum(abs(i - m) for i, m in zip(at, middle, strict=True))):
+        mask = data[at][box[-2:]] == label_id
+        if mask.any():
+            lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+            starts = [axis.start for axis in box[-2:]]
+            place = [slice(s + int(n[0]), s + int(n[-1]) + 1) for s, n in zip(starts, lines, strict=True)]
+            return at, tuple(place)
+    return tuple(int(m) for m in middle), box[-2:]
 
 
 def _wider(axis: slice, length: int) -> slice:

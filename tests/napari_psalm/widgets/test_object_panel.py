@@ -197,3 +197,17 @@ def test_pictures_of_any_image_can_be_drawn(panel: ObjectPanel) -> None:
         assert picture.dtype == np.uint8
         assert max(picture.shape[:2]) == 32
     assert thumbnail(layer, 5, Image(np.zeros((9, 9))), 32).max() > 0
+
+
+def test_the_thumbnail_of_an_object_that_leaves_and_comes_back_shows_it() -> None:
+    from napari.layers import Labels
+
+    from napari_psalm.core.thumbnails import thumbnail
+
+    data = np.zeros((5, 60, 80), np.uint32)
+    data[0, 5:15, 5:15], data[4, 40:50, 60:70] = 7, 7  # and not in the middle
+    layer = AnnotationLayer(Labels(data))
+    picture = thumbnail(layer, 7, None, 32).astype(int)
+    inside = np.ptp(picture, axis=-1) + abs(picture[..., 0] - 48) > 0
+    # It fills the picture but for a margin, though the object's places are far apart.
+    assert inside.mean() > 0.3
