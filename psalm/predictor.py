@@ -247,14 +247,23 @@ class PSALMPredictor(BatchPrediction):
         conditions: Sequence[Condition],
         frames: Sequence[Frame],
     ) -> MaskProposals:
-        """Ask each image its prompts; several per image, and equally many, are the parts of a long class list."""
+        """Ask each image its prompts; several per image, and alike, are the parts of many names or regions."""
         import torch
+
+        from psalm.decoding import join_regions
 
         self._warn_of_names(conditions)
         with torch.inference_mode():
             regions = self._regions(conditions, frames)
-            proposals = [self._ask(features, prompts, regions) for prompts in zip(*parts, strict=True)]
-            return proposals[0] if len(proposals) == 1 else self._read_again(features, proposals, conditions)
+            proposals, done = [], 0
+            for prompts in zip(*parts, strict=True):
+                stop = done + max(prompt.num_conditions for prompt in prompts)
+                own = None if regions is None else [each.between(done, stop) for each in regions]
+                proposals.append(self._ask(features, prompts, own))
+                done = stop
+            if regions is None and len(proposals) > 1:
+                return self._read_again(features, proposals, conditions)
+            return join_regions(proposals)
 
     def _ask(
         self, features: ImageFeatures, prompts: Sequence[Prompt], regions: Sequence[Regions] | None = None

@@ -31,6 +31,10 @@ class Regions:
     masks: Tensor
     kinds: tuple[RegionKind, ...]
 
+    def between(self, start: int, stop: int) -> Regions:
+        """Some of the regions, in their order."""
+        return Regions(self.masks[start:stop], self.kinds[start:stop])
+
 
 @dataclass(frozen=True)
 class ImageFeatures:

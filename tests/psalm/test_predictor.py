@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import threading
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from psalm.decoding import Thresholds
 from psalm.errors import ConditionError, ImageError, UnknownNameWarning
 from psalm.modeling.psalm import PSALM
 from psalm.predictor import PSALMPredictor, best_device
+from psalm.prompts import sequence_length
 
 SHAPE = (40, 60)
 SEG = 390
@@ -155,6 +157,25 @@ def test_a_class_list_too_long_to_be_read_is_asked_in_parts(image):
     assert same.names == found.names and short.names == again.names and set(short.names) <= set(names[:2])
     with pytest.raises(ConditionError, match="tokens long"):
         predictor.predict(CategoryCondition(["x" * 900, "y"]))
+
+
+def test_more_regions_than_can_be_read_are_asked_in_parts(image):
+    torch.manual_seed(0)
+    model = PSALM(PSALMConfig.small(decoder_layers=1, pixel_decoder_layers=1))
+    plain = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    asked = regions(3)
+    length = sequence_length(plain.prompts.build("interactive", asked), model.config)
+    model.config = dataclasses.replace(model.config, max_length=length - 1)
+    predictor = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    predictor.set_image(image)
+    found = predictor.predict(asked)
+    assert found.prompts == ("point 1", "point 2", "point 3")
+    first, second = (VisualPriorCondition(asked.masks[part], asked.kinds[part]) for part in (slice(2), slice(2, 3)))
+    expected = [predictor.predict(each) for each in (first, second)]
+    assert np.array_equal(found.masks, np.concatenate([each.masks for each in expected]))
+    assert np.allclose(found.scores, np.concatenate([each.scores for each in expected]))
+    batch = predictor.predict_batch([image] * 3, [asked, first, asked])
+    assert [len(each) for each in batch] == [3, 2, 3]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])

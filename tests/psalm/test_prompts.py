@@ -142,3 +142,11 @@ def test_a_shortlist_holds_the_best_names_that_are_read_at_once_in_the_order_of_
     length = sequence_length(builder().build("instance", CategoryCondition(("n2", "n7"))), PSALMConfig.small())
     assert builder(max_length=length).build_shortlist(names, [7, 2, 5])[1] == [2, 7]
     assert builder(max_length=1).build_shortlist(names, [7, 2])[1] == [7]
+
+
+def test_more_regions_than_are_read_at_once_are_split_evenly():
+    regions = VisualPriorCondition(np.ones((7, 2, 2), dtype=bool))
+    length = sequence_length(builder().build("interactive", regions), PSALMConfig.small())
+    parts = builder(max_length=length - 1).build_parts("interactive", regions)
+    assert [part.num_conditions for part in parts] == [4, 3]
+    assert builder(max_length=length).build_parts("interactive", regions) == [builder().build("interactive", regions)]
