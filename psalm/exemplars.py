@@ -209,7 +209,7 @@ def _among_drafts(
     logits, quality = state["masks"][0].float(), state["quality"][0].float()
     drafts = logits > 0
     found = describe(encoded.features, drafts, encoded.scale(drafts.shape[-1]))
-    # The mean of the logits is that of the mean appearance.
+    # Sizes apart, the mean of the logits is the logit of the mean appearance.
     known = [one.appearance for one in exemplars if one.appearance is not None]
     scores = torch.stack([likeness(each, found, quality).mean(dim=0) for each in known]).sigmoid()
     scores = torch.where(drafts.flatten(1).any(dim=1), scores, 0.0)
