@@ -93,6 +93,8 @@ class Following:
         self.trusts: Trusts | None = None
         self.stopped_at: int | None = None
         """The slice at which the brake held, until objects are followed again."""
+        self.doubted: tuple[int, ...] = ()
+        """The objects because of which the brake held."""
         self.forward = True
         """Which way objects were followed last."""
         self.least_overlap = 0.1
@@ -240,7 +242,10 @@ class Following:
 
     def _brake(self, run: _Run, frame: TrackedFrame) -> None:
         if run is self._run:
+            least = min(one.trust for one in frame.objects)
             self.stopped_at = frame.index
+            doubted = [one.id for one in frame.objects if one.doubts]
+            self.doubted = tuple(doubted or (one.id for one in frame.objects if one.trust == least))
             self._go_to(run, frame.index)
 
     def _finish(self, prefix: str = "") -> None:

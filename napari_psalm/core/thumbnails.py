@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_psalm.core.annotation_layers import AnnotationLayer
-from napari_psalm.core.history import Box
 from napari_psalm.core.object_colours import object_colour
 
 if TYPE_CHECKING:
@@ -37,7 +35,8 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     -------
     (height, width, 3) array of uint8
     """
-    at, place = _shown(layer.layer.data, label_id, layer.index.box(label_id))
+    middle = [(axis.start + axis.stop - 1) / 2 for axis in layer.index.box(label_id)[:-2]]
+    at, place = layer.index.nearest(label_id, middle)
     window = tuple(_wider(axis, length) for axis, length in zip(place, layer.layer.data.shape[-2:], strict=True))
     rows, columns = (_sample(axis, size, max(w.stop - w.start for w in window)) for axis in window)
     mask = layer.layer.data[at][np.ix_(rows, columns)] == label_id
@@ -51,23 +50,6 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     picture[mask] = (1 - _TINT) * picture[mask] + _TINT * colour
     picture[edge] = colour
     return picture.round().astype(np.uint8)
-
-
-def _shown(data: NDArray[Any], label_id: int, box: Box) -> tuple[tuple[int, ...], Box]:
-    """The slice nearest to the middle of a box that shows an object, and the object's own box there.
-
-    Along a video an object may leave and come back, and be elsewhere in every frame.
-    """
-    middle = [(axis.start + axis.stop - 1) / 2 for axis in box[:-2]]
-    slices = product(*(range(axis.start, axis.stop) for axis in box[:-2]))
-    for at in sorted(slices, key=lambda at: sum(abs(i - m) for i, m in zip(at, middle, strict=True))):
-        mask = data[at][box[-2:]] == label_id
-        if mask.any():
-            lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
-            starts = [axis.start for axis in box[-2:]]
-            place = [slice(s + int(n[0]), s + int(n[-1]) + 1) for s, n in zip(starts, lines, strict=True)]
-            return at, tuple(place)
-    return tuple(int(m) for m in middle), box[-2:]
 
 
 def _wider(axis: slice, length: int) -> slice:

@@ -156,6 +156,7 @@ def test_the_brake_holds_at_the_first_doubtful_slice_and_correcting_goes_on(foll
     follow.mark(0, 1, 2)
     follow.follow(LENGTH - 1)
     assert follow.following.stopped_at == 5
+    assert follow.following.doubted == (1,)
     assert follow.viewer.dims.point[0] == 5
     assert "Stopped at slice 5" in follow.said[-1][0]
     assert "object 1" in follow.said[-1][0]

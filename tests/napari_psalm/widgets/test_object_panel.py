@@ -73,6 +73,23 @@ def test_a_click_on_a_row_selects_the_object_and_centres_it(qtbot: Any, panel: O
     assert panel.viewer.scene.camera.center[1:] == (6.5, 31.5)
 
 
+def test_a_row_of_an_object_that_is_on_the_slice_leaves_the_slice(qtbot: Any) -> None:
+    viewer = ViewerModel()
+    data = np.zeros((9, 20, 40), np.uint32)
+    for i in (0, 1, 2, 7):
+        data[i, 5:8, 4 * i : 4 * i + 4] = 3
+    labels = viewer.add_labels(data, scale=(2, 1, 1))
+    panel = ObjectPanel(viewer, lambda: None, lambda _text, _level: None)
+    qtbot.addWidget(panel)
+    panel.show_layer(AnnotationLayer(labels))
+    seen = []
+    for index in (1, 7, 5, 3):
+        viewer.dims.set_point(0, 2 * index)
+        panel._on_rows([3])
+        seen.append((viewer.dims.current_step[0], viewer.scene.camera.center[-1]))
+    assert seen == [(1, 5.5), (7, 29.5), (7, 29.5), (2, 9.5)]
+
+
 def test_picking_on_the_canvas_selects_the_row(panel: ObjectPanel) -> None:
     centre = panel.viewer.scene.camera.center
     panel.layer.layer.selected_label = 4
