@@ -16,7 +16,7 @@ from psalm.appearance import Appearance, describe, likeness
 from psalm.coco.rle import encode_mask
 from psalm.conditions import Task, VisualPriorCondition
 from psalm.config import PSALMConfig
-from psalm.decoding.instance import suppress_overlaps, suppress_parts
+from psalm.decoding.instance import suppress_groups, suppress_overlaps, suppress_parts
 from psalm.decoding.query_masks import QueryMasks
 from psalm.decoding.video import region_scores
 from psalm.encoded import EncodedImage, remembered
@@ -162,8 +162,9 @@ def find_alike(
     codes = [encode_mask(mask) for _, _, mask in found]
     kept = list(range(len(found))) if limits.nms_iou is None else suppress_overlaps(codes, limits.nms_iou)
     if limits.inside is not None:
-        kinds = [found[i][1] for i in kept]
-        kept = [kept[i] for i in suppress_parts([codes[i] for i in kept], kinds, limits.inside)]
+        for suppress in (suppress_parts, suppress_groups):
+            kinds = [found[i][1] for i in kept]
+            kept = [kept[i] for i in suppress([codes[i] for i in kept], kinds, limits.inside)]
     found = [found[i] for i in kept]
     return Annotations(
         np.stack([mask for _, _, mask in found]) if found else np.zeros((0, *encoded.frame.original), dtype=bool),
