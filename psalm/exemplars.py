@@ -16,16 +16,20 @@ from psalm.appearance import Appearance, describe, likeness
 from psalm.coco.rle import encode_mask
 from psalm.conditions import Task, VisualPriorCondition
 from psalm.config import PSALMConfig
-from psalm.decoding.instance import suppress_overlaps, suppress_parts
+from psalm.decoding.instance import suppress_groups, suppress_overlaps, suppress_parts
 from psalm.decoding.query_masks import QueryMasks
 from psalm.decoding.video import region_scores
 from psalm.encoded import EncodedImage, remembered
 from psalm.errors import ConditionError
+from psalm.images import to_rgb8
 from psalm.modeling.features import Regions
 
 if TYPE_CHECKING:
     from psalm.decoding import Thresholds
     from psalm.predictor import PSALMPredictor
+
+# Longer sides on the model image, in pixels: of an object that is also kept magnified, and of one that is magnified.
+_SMALL, _LARGE = 24, 48
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Exemplars:
         The name of the model that they were marked for.
     appearance : Appearance, optional
         How they look, for the small model.
+    magnified : Appearance, optional
+        How they look where they are magnified as tiles magnify small objects; the same as above for large ones.
     embeddings : (K, D) tensor, optional
         Region embeddings, for the published model.
     """
@@ -48,6 +54,7 @@ class Exemplars:
     model: str
     appearance: Appearance | None = field(default=None, repr=False)
     embeddings: Tensor | None = field(default=None, repr=False)
+    magnified: Appearance | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         parts: Any = self.embeddings if self.appearance is None else self.appearance
@@ -67,7 +74,9 @@ class Exemplars:
                 "kind: join those of one category, marked with one model."
             )
         if self.appearance is not None and other.appearance is not None:
-            return Exemplars(self.name, self.model, Appearance.concatenate([self.appearance, other.appearance]))
+            looks = Appearance.concatenate([self.appearance, other.appearance])
+            near = [one.magnified or one.appearance for one in (self, other)]
+            return Exemplars(self.name, self.model, looks, None, Appearance.concatenate([a for a in near if a]))
         vectors = [each for each in (self.embeddings, other.embeddings) if each is not None]
         return Exemplars(self.name, self.model, embeddings=torch.cat(vectors))
 
@@ -97,7 +106,8 @@ def mark_exemplars(
     with torch.inference_mode():
         if predictor.config.mask_generator == "two_way":
             looks = describe(encoded.features, on_model, encoded.scale(on_model.shape[-1]))
-            return Exemplars(name, predictor.config.name, looks)
+            near = _magnified(predictor, to_rgb8(image), condition.masks, looks)
+            return Exemplars(name, predictor.config.name, looks, magnified=near)
         vectors = predictor.model.pool_regions(encoded.features, [Regions(on_model, condition.kinds)])[0]
     return Exemplars(name, predictor.config.name, embeddings=vectors)
 
@@ -152,8 +162,9 @@ def find_alike(
     codes = [encode_mask(mask) for _, _, mask in found]
     kept = list(range(len(found))) if limits.nms_iou is None else suppress_overlaps(codes, limits.nms_iou)
     if limits.inside is not None:
-        kinds = [found[i][1] for i in kept]
-        kept = [kept[i] for i in suppress_parts([codes[i] for i in kept], kinds, limits.inside)]
+        for suppress in (suppress_parts, suppress_groups):
+            kinds = [found[i][1] for i in kept]
+            kept = [kept[i] for i in suppress([codes[i] for i in kept], kinds, limits.inside)]
     found = [found[i] for i in kept]
     return Annotations(
         np.stack([mask for _, _, mask in found]) if found else np.zeros((0, *encoded.frame.original), dtype=bool),
@@ -186,6 +197,14 @@ class ExemplarPredictor:
         """What decides whether a proposal becomes an object."""
         return self._predictor.thresholds
 
+    @property
+    def object_size(self) -> float | None:
+        """The median diameter of the exemplars in pixels of their images; None for the published model."""
+        looks = [one.appearance for one in self._exemplars if one.appearance is not None]
+        if not looks:
+            return None
+        return float(torch.cat([each.areas for each in looks]).mul(4 / torch.pi).sqrt().median())
+
     def predict_batch(
         self,
         images: Sequence[ArrayLike],
@@ -196,6 +215,35 @@ class ExemplarPredictor:
     ) -> list[Annotations]:
         """Objects like the exemplars in each image; `condition` and `task` are not looked at."""
         return [find_alike(self._predictor, image, self._exemplars, score_threshold, thresholds) for image in images]
+
+
+def _magnified(
+    predictor: PSALMPredictor, image: NDArray[np.uint8], masks: NDArray[np.bool_], looks: Appearance
+) -> Appearance:
+    """How objects look magnified: what is small looks like nothing that a tile shows of its like."""
+    rows, longest, size = [], max(image.shape[:2]), predictor.config.image_size
+    for k, mask in enumerate(masks):
+        lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+        extent = max(int(n[-1] - n[0]) + 1 for n in lines)
+        side = round(size * extent / _LARGE)
+        if extent * size >= _SMALL * longest or side >= longest:
+            rows.append(looks.select([k]))
+            continue
+        window = []
+        for places, length in zip(lines, image.shape, strict=False):
+            start = int(np.clip((places[0] + places[-1] + 1 - side) // 2, 0, max(length - side, 0)))
+            window.append(slice(start, start + side))
+        near = EncodedImage.of(predictor, image[window[0], window[1]])
+        on_model = near.masks(mask[None, window[0], window[1]])
+        rows.append(describe(near.features, on_model, near.scale(on_model.shape[-1])))
+    return Appearance.concatenate(rows)
+
+
+def _alike(one: Exemplars, found: Appearance, quality: Tensor) -> Tensor:
+    """Logits (N,): each exemplar as it is more alike, small or magnified; exemplars count alike."""
+    views = [each for each in (one.appearance, one.magnified) if each is not None]
+    # Sizes apart, the mean of the logits is the logit of the mean appearance.
+    return torch.stack([likeness(view, found, quality) for view in views]).amax(dim=0).mean(dim=0)
 
 
 _Found = tuple[float, int, NDArray[np.bool_]]
@@ -209,9 +257,7 @@ def _among_drafts(
     logits, quality = state["masks"][0].float(), state["quality"][0].float()
     drafts = logits > 0
     found = describe(encoded.features, drafts, encoded.scale(drafts.shape[-1]))
-    # The mean of the logits is that of the mean appearance.
-    known = [one.appearance for one in exemplars if one.appearance is not None]
-    scores = torch.stack([likeness(each, found, quality).mean(dim=0) for each in known]).sigmoid()
+    scores = torch.stack([_alike(one, found, quality) for one in exemplars]).sigmoid()
     scores = torch.where(drafts.flatten(1).any(dim=1), scores, 0.0)
     best, kinds = scores.max(dim=0)
     masks = QueryMasks(logits, encoded.frame)

@@ -247,20 +247,42 @@ class PSALMPredictor(BatchPrediction):
         conditions: Sequence[Condition],
         frames: Sequence[Frame],
     ) -> MaskProposals:
-        """Ask each image its prompts; several per image, and equally many, are the parts of a long class list."""
+        """Ask each image its prompts; several per image, and alike, are the parts of many names or regions."""
         import torch
 
-        from psalm.decoding import merge_parts
+        from psalm.decoding import join_regions
 
         self._warn_of_names(conditions)
         with torch.inference_mode():
             regions = self._regions(conditions, frames)
-            proposals = []
+            proposals, done = [], 0
             for prompts in zip(*parts, strict=True):
-                # All images of a pass share a prefix, which is read once for each kind of condition.
-                prefix = self._encoder.prefix(features, prompts[0])
-                proposals.append(self.model.propose(features, prompts, regions, prefix=prefix)[-1])
-            return merge_parts(proposals)
+                stop = done + max(prompt.num_conditions for prompt in prompts)
+                own = None if regions is None else [each.between(done, stop) for each in regions]
+                proposals.append(self._ask(features, prompts, own))
+                done = stop
+            if regions is None and len(proposals) > 1:
+                return self._read_again(features, proposals, conditions)
+            return join_regions(proposals)
+
+    def _ask(
+        self, features: ImageFeatures, prompts: Sequence[Prompt], regions: Sequence[Regions] | None = None
+    ) -> MaskProposals:
+        # All images of a pass share a prefix, which is read once for each kind of condition.
+        prefix = self._encoder.prefix(features, prompts[0])
+        return self.model.propose(features, prompts, regions, prefix=prefix)[-1]
+
+    def _read_again(
+        self, features: ImageFeatures, parts: Sequence[MaskProposals], conditions: Sequence[Condition]
+    ) -> MaskProposals:
+        """The answer to a class list in parts: its likeliest names are read once more, together."""
+        from psalm.decoding import among_all, likeliest_names, merge_parts
+
+        lists = [condition for condition in conditions if isinstance(condition, CategoryCondition)]
+        ranked = likeliest_names(merge_parts(parts))
+        short = [self._prompts.build_shortlist(*each) for each in zip(lists, ranked, strict=True)]
+        proposals = self._ask(features, [prompt for prompt, _ in short])
+        return among_all(proposals, [names for _, names in short], len(lists[0]))
 
     def _warn_of_names(self, conditions: Sequence[Condition]) -> None:
         """Say once of each name that the model was never trained on it."""

@@ -123,15 +123,16 @@ class PromptBuilder:
         elif isinstance(condition, SentenceCondition):
             prompt = self._sentence(condition.text)
         else:
-            prompt = self._regions(condition)
+            prompt = self._regions(len(condition))
         self._check_length(prompt)
         return prompt
 
     def build_parts(self, task: Task | str, condition: Condition) -> list[Prompt]:
-        """The prompt for one image, or several where a class list has more names than the model reads at once.
+        """The prompt for one image, or several where there are more names or regions than the model reads at once.
 
-        Each part holds an even share of the names, in their order, and a background of its own;
-        `psalm.decoding.merge_parts` makes one answer of theirs.
+        Each part holds an even share of them, in their order; of names also a background of its own. Of parts with
+        names `psalm.decoding.merge_parts` makes one answer, and `build_shortlist` the prompt that comes after them; of
+        parts with regions `psalm.decoding.join_regions`.
 
         Raises
         ------
@@ -139,18 +140,40 @@ class PromptBuilder:
             As `build`, and when a name alone is too long.
         """
         check_task(task, condition)
-        if not isinstance(condition, CategoryCondition):
+        if isinstance(condition, SentenceCondition):
             return [self.build(task, condition)]
-        names, prompts = condition.names, []
-        fewest = math.ceil(len(names) / (self._config.names_at_once or len(names)))
-        shares = {math.ceil(len(names) / count) for count in range(fewest, len(names) + 1)}
+        count, prompts = len(condition), []
+        at_once = self._config.names_at_once if isinstance(condition, CategoryCondition) else 0
+        fewest = math.ceil(count / (at_once or count))
+        shares = {math.ceil(count / parts) for parts in range(fewest, count + 1)}
         for share in sorted(shares, reverse=True):
-            parts = [names[start : start + share] for start in range(0, len(names), share)]
-            prompts = [self._categories((*part, BACKGROUND)) for part in parts]
+            prompts = [self._part(condition, start, min(start + share, count)) for start in range(0, count, share)]
             if all(sequence_length(prompt, self._config) <= self._config.max_length for prompt in prompts):
                 return prompts
         self._check_length(max(prompts, key=lambda prompt: len(prompt.token_ids)))
         return prompts
+
+    def build_shortlist(self, condition: CategoryCondition, ranked: Sequence[int]) -> tuple[Prompt, list[int]]:
+        """The prompt for as many names of a long class list as are read at once, and their places in the list.
+
+        Parameters
+        ----------
+        condition : CategoryCondition
+            The whole list; none of its names alone is too long.
+        ranked : sequence of int
+            Places of the names that matter, better ones first.
+        """
+        for count in range(min(self._config.names_at_once or len(ranked), len(ranked)), 1, -1):
+            chosen = sorted(ranked[:count])
+            prompt = self._categories((*(condition.names[i] for i in chosen), BACKGROUND))
+            if sequence_length(prompt, self._config) <= self._config.max_length:
+                return prompt, chosen
+        return self._categories((condition.names[ranked[0]], BACKGROUND)), [ranked[0]]
+
+    def _part(self, condition: CategoryCondition | VisualPriorCondition, start: int, stop: int) -> Prompt:
+        if isinstance(condition, CategoryCondition):
+            return self._categories((*condition.names[start:stop], BACKGROUND))
+        return self._regions(stop - start)
 
     def _categories(self, names: Sequence[str]) -> Prompt:
         end = self._ref if self._config.category_pooling == "ref" else self._seg
@@ -163,8 +186,8 @@ class PromptBuilder:
         entry = [*self._encode(f" {text.rstrip('.')}."), end]
         return self._assemble(_SENTENCE, [entry], _ANSWER, "sentence")
 
-    def _regions(self, condition: VisualPriorCondition) -> Prompt:
-        entries = [[REGION]] * len(condition)
+    def _regions(self, count: int) -> Prompt:
+        entries = [[REGION]] * count
         return self._assemble(_REGIONS, entries, _AFTER_LIST + _REGION_ANSWER, "regions")
 
     def _assemble(self, before: str, entries: Sequence[list[int]], after: str, kind: ConditionKind) -> Prompt:

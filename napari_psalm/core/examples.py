@@ -152,7 +152,8 @@ def ask_alike(
     from psalm.exemplars import ExemplarPredictor, find_alike
 
     if question.tiled:
-        return ask_in_tiles(question, ExemplarPredictor(predictor, exemplars), least, tell)
+        alike = ExemplarPredictor(predictor, exemplars)
+        return ask_in_tiles(question, alike, least, tell, alike.object_size)
     found = find_alike(predictor, question.seen.read(), exemplars, LEAST_SCORE)
     objects = [
         (Patch.from_mask(mask), float(score), int(category) - 1)

@@ -93,6 +93,8 @@ class Following:
         self.trusts: Trusts | None = None
         self.stopped_at: int | None = None
         """The slice at which the brake held, until objects are followed again."""
+        self.doubted: tuple[int, ...] = ()
+        """The objects because of which the brake held."""
         self.forward = True
         """Which way objects were followed last."""
         self.least_overlap = 0.1
@@ -192,13 +194,20 @@ class Following:
             raise AnnotationError("The range ends at this slice: widen it, or go to another slice.")
         values = np.asarray(plane.cut(layer.layer.data))
         present = [label_id for label_id in unique(values) if label_id and (not ids or label_id in ids)]
-        if not present:
+        frames = PlaneFrames(plane, axis)
+        away = self._away((layer.layer, axis, here < end), here, present, ids)
+        if not present and not away:
             what = "None of the selected objects is" if ids else "There is no object"
             raise AnnotationError(f"{what} on this slice: segment, click or paint one here first.")
-        known = KnownFrame(here, {label_id: values == label_id for label_id in present})
-        frames = PlaneFrames(plane, axis)
+        known = KnownFrame(here, {label_id: values == label_id for label_id in (*present, *away)})
         preview = TrackPreview(self._viewer, layer, frames)
         return _Run(layer, frames, here, end, tuple(known.masks), preview), known
+
+    def _away(self, key: tuple[Any, ...], here: int, present: Sequence[int], ids: Sequence[int]) -> list[int]:
+        """Where the brake held, the objects that are not on this slice, and may come back on a later one."""
+        if self.stopped_at != here or self._memory is None or self._memory[0] != key:
+            return []
+        return [i for i in self._memory[1].ids if i not in present and (not ids or i in ids)]
 
     def _work(self, job: Job, run: _Run, known: KnownFrame, least_trust: float | None) -> None:
         """In the worker thread: touches no layer."""
@@ -233,7 +242,10 @@ class Following:
 
     def _brake(self, run: _Run, frame: TrackedFrame) -> None:
         if run is self._run:
+            least = min(one.trust for one in frame.objects)
             self.stopped_at = frame.index
+            doubted = [one.id for one in frame.objects if one.doubts]
+            self.doubted = tuple(doubted or (one.id for one in frame.objects if one.trust == least))
             self._go_to(run, frame.index)
 
     def _finish(self, prefix: str = "") -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,33 @@ class ObjectIndex:
     def mask(self, label_id: int) -> NDArray[np.bool_]:
         """The object within its box."""
         return np.asarray(self.data[self.box(label_id)] == label_id)
+
+    def nearest(self, label_id: int, position: Sequence[float]) -> tuple[tuple[int, ...], Box]:
+        """The slice nearest to a position that shows an object, and the object's box (rows, columns) there.
+
+        Along a video an object may leave and come back, and be elsewhere in every frame.
+
+        Parameters
+        ----------
+        label_id : int
+        position : sequence of float
+            Along every axis but the last two.
+
+        Raises
+        ------
+        KeyError
+            When there is no such object.
+        """
+        box = self.box(label_id)
+        slices = product(*(range(axis.start, axis.stop) for axis in box[:-2]))
+        for at in sorted(slices, key=lambda at: sum(abs(i - p) for i, p in zip(at, position, strict=True))):
+            mask = self.data[at][box[-2:]] == label_id
+            if mask.any():
+                lines = [np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)]
+                starts = [axis.start for axis in box[-2:]]
+                place = [slice(s + int(n[0]), s + int(n[-1]) + 1) for s, n in zip(starts, lines, strict=True)]
+                return at, tuple(place)
+        raise KeyError(label_id)
 
     def look_everywhere(self) -> None:
         """Measure everything anew."""

@@ -23,7 +23,7 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     Parameters
     ----------
     layer : AnnotationLayer
-        Holds the object; of an object in a stack the slice in its middle is drawn.
+        Holds the object; of an object in a stack the slice nearest to its middle that shows it is drawn.
     label_id : int
         The object.
     image : napari.layers.Image, optional
@@ -35,9 +35,9 @@ def thumbnail(layer: AnnotationLayer, label_id: int, image: Image | None, size: 
     -------
     (height, width, 3) array of uint8
     """
-    box = layer.index.box(label_id)
-    at = tuple((axis.start + axis.stop - 1) // 2 for axis in box[:-2])
-    window = tuple(_wider(axis, length) for axis, length in zip(box[-2:], layer.layer.data.shape[-2:], strict=True))
+    middle = [(axis.start + axis.stop - 1) / 2 for axis in layer.index.box(label_id)[:-2]]
+    at, place = layer.index.nearest(label_id, middle)
+    window = tuple(_wider(axis, length) for axis, length in zip(place, layer.layer.data.shape[-2:], strict=True))
     rows, columns = (_sample(axis, size, max(w.stop - w.start for w in window)) for axis in window)
     mask = layer.layer.data[at][np.ix_(rows, columns)] == label_id
     picture = _pixels(image, layer.layer.data.shape, at, rows, columns)

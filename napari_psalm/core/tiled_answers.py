@@ -49,7 +49,11 @@ def choose_plan() -> TilePlan:
 
 
 def ask_in_tiles(
-    question: Question, predictor: Any, least: float, progress: Callable[[int, int], None]
+    question: Question,
+    predictor: Any,
+    least: float,
+    progress: Callable[[int, int], None],
+    object_size: float | None = None,
 ) -> tuple[KeptObjects, str]:
     """Ask about `question.seen` in tiles.
 
@@ -61,6 +65,8 @@ def ask_in_tiles(
         The score that the user asks for.
     progress : callable
         Called as ``progress(done, total)`` before each tile; what it raises ends the work.
+    object_size : float, optional
+        Diameter of the objects in pixels, where it is known.
 
     Returns
     -------
@@ -70,13 +76,14 @@ def ask_in_tiles(
     """
     from psalm.tiling import predict_tiled
 
+    plan = choose_plan().fitted(object_size, question.seen.shape, predictor.config)
     task, condition = question.request.task, question.condition
     by_region = isinstance(condition, VisualPriorCondition)
     answer = predict_tiled(
         predictor,
         PlanePixels(question.seen),
         condition,
-        choose_plan(),
+        plan,
         task=task,
         score_threshold=None if by_region else FLOOR * least,
         progress=lambda done, total, _where: progress(done, total),

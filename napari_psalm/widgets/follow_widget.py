@@ -130,6 +130,7 @@ class FollowWidget(QWidget):
         do = row(self.back, self.on, self.stop, self.undo, self.status, stretch=(0, 0, 0, 0, 1))
         layout = column(self.strip, what, do)
         layout.setContentsMargins(SPACE, SPACE, SPACE, SPACE)
+        layout.addStretch(1)
         self.setLayout(layout)
 
     def _connect(self) -> None:
@@ -160,6 +161,9 @@ class FollowWidget(QWidget):
             widget.setEnabled(not busy)
         self.stop.setEnabled(busy)
         held = self.following.stopped_at is not None and not busy
+        if held and self.which.index == ALL:
+            # So that the brush paints what is to be corrected; a selection that was made to be followed stays.
+            self.annotator.objects.select(self.following.doubted)
         self.on.setText("Continue ▶" if held and self.following.forward else "Follow on ▶")
         self.back.setText("◀ Continue" if held and not self.following.forward else "◀ Follow back")
 

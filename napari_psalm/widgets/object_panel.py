@@ -167,11 +167,11 @@ class ObjectPanel(QWidget):
         except PSALMError as error:
             self._say(str(error), "problem")
             return
-        self._select(result if isinstance(result, list) else [result] if text.startswith("{} merged") else ids)
+        self.select(result if isinstance(result, list) else [result] if text.startswith("{} merged") else ids)
         self._say(text.format(f"Object {ids[0]}" if len(ids) == 1 else f"{len(ids)} objects"), "good")
 
-    def _select(self, ids: Sequence[int]) -> None:
-        """Keep what was edited selected, in the table and on the canvas."""
+    def select(self, ids: Sequence[int]) -> None:
+        """Select objects in the table and on the canvas; the view stays."""
         self.table.choose(ids, scroll=False)
         present = [label_id for label_id in ids if self._layer is not None and label_id in self._layer.index]
         if present and self._layer is not None:
@@ -189,9 +189,7 @@ class ObjectPanel(QWidget):
         self._ours = True
         layer.layer.selected_label = ids[0]
         self._ours = False
-        box = layer.index.box(ids[0])
-        middle = [(axis.start + axis.stop - 1) / 2 for axis in box]
-        _bring_into_view(self._viewer, layer, middle)
+        _bring_into_view(self._viewer, layer, _place(self._viewer, layer, ids[0]))
 
     def _on_canvas(self, _event: Any = None) -> None:
         if self._layer is None or self._ours:
@@ -234,6 +232,16 @@ class ObjectPanel(QWidget):
             buttons,
         )
         self.setLayout(layout)
+
+
+def _place(viewer: ViewerModel, layer: AnnotationLayer, label_id: int) -> list[float]:
+    """The middle of an object: on the slice that is shown when it is there, or else on the nearest one."""
+    box, ndim = layer.index.box(label_id), layer.layer.ndim
+    if tuple(viewer.dims.displayed) == (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
+        shown = layer.layer.world_to_data(viewer.dims.point[viewer.dims.ndim - ndim :])
+        at, place = layer.index.nearest(label_id, [float(i) for i in shown[:-2]])
+        box = (*(slice(i, i + 1) for i in at), *place)
+    return [(axis.start + axis.stop - 1) / 2 for axis in box]
 
 
 def _bring_into_view(viewer: ViewerModel, layer: AnnotationLayer, middle: Sequence[float]) -> None:

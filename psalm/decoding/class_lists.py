@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from psalm.errors import ConditionError
 from psalm.proposals import MaskProposals
 
+_IN_QUESTION = 0.25  # probability from which a name is worth reading again; half of the usual threshold
 _SAME_OBJECT = 0.5  # IoU from which two proposals of different parts show one object
 _NEVER = -1e4  # logit of a name that a proposal was not asked about
 
@@ -66,6 +68,46 @@ def merge_parts(parts: Sequence[MaskProposals]) -> MaskProposals:
         (logits.shape[-1],) * len(first.mask_logits),
         torch.cat(quality, dim=1) if quality else None,
     )
+
+
+def likeliest_names(merged: MaskProposals) -> list[list[int]]:
+    """Per image, the names that some proposal most likely shows, to be read again together: better ones first.
+
+    What a language model says of a name depends on the names that it reads beside it. Read again without those that
+    are not there, names get the scores that a short list of them has. Where nothing is likely, the likeliest name is
+    returned alone.
+
+    Parameters
+    ----------
+    merged : MaskProposals
+        From `merge_parts`.
+    """
+    chances = merged.condition_logits.softmax(dim=-1)[..., :-1]
+    if merged.quality is not None:
+        chances = chances * merged.quality[..., None]
+    value, name = chances.max(dim=-1)
+    best = torch.zeros_like(chances).scatter(-1, name[..., None], value[..., None]).amax(dim=1)
+    order = best.argsort(dim=-1, descending=True)
+    counts = (best >= _IN_QUESTION).sum(dim=-1).clamp(min=1)
+    return [names[:count].tolist() for names, count in zip(order, counts, strict=True)]
+
+
+def among_all(proposals: MaskProposals, read: Sequence[Sequence[int]], count: int) -> MaskProposals:
+    """Proposals that were asked some of `count` names, with columns for all of them; the others never apply.
+
+    Parameters
+    ----------
+    proposals : MaskProposals
+    read : sequence of sequence of int
+        Per image, the places in the whole list of the names that it was asked, in the order of its columns.
+    count : int
+        Names of the whole list.
+    """
+    logits = proposals.condition_logits
+    spread = logits.new_full((*logits.shape[:2], count + 1), _NEVER)
+    for i, names in enumerate(read):
+        spread[i, :, [*names, count]] = logits[i, :, : len(names) + 1]
+    return replace(proposals, condition_logits=spread, num_conditions=(count + 1,) * len(spread))
 
 
 def _row(part: int, odds: Sequence[Tensor], rival: Tensor) -> Tensor:

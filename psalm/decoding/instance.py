@@ -71,6 +71,23 @@ def suppress_parts(codes: Sequence[dict[str, Any]], categories: Sequence[int], s
     return kept
 
 
+def suppress_groups(codes: Sequence[dict[str, Any]], categories: Sequence[int], share: float) -> list[int]:
+    """Positions of the masks (RLE, better ones first) in which no two better ones of their category lie.
+
+    Neighbours that are also seen as one thing are a group, and no further object. A mask lies in another one by more
+    than `share` of its area.
+    """
+    from pycocotools import mask as coco_mask
+
+    kept: list[int] = []
+    for i, (code, category) in enumerate(zip(codes, categories, strict=True)):
+        better = [codes[k] for k in kept if categories[k] == category]
+        within = np.asarray(coco_mask.iou(better, [code], [1])) if better else np.zeros(0)
+        if np.count_nonzero(within > share) < 2:
+            kept.append(i)
+    return kept
+
+
 def suppress_overlaps(codes: Sequence[dict[str, Any]], iou: float) -> list[int]:
     """Positions of the masks (RLE) that no earlier kept mask overlaps by more than `iou`, whatever their categories."""
     from pycocotools import mask as coco_mask

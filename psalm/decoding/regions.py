@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from psalm.annotations import Annotations
@@ -9,6 +12,9 @@ from psalm.conditions import VisualPriorCondition
 from psalm.decoding.query_masks import QueryMasks
 from psalm.decoding.result import to_annotations
 from psalm.decoding.thresholds import Thresholds
+from psalm.proposals import MaskProposals
+
+_NEVER = -1e4  # logit of a region that a proposal was not asked about
 
 
 def decode_interactive(
@@ -37,4 +43,31 @@ def decode_interactive(
         [cutout for _, _, cutout in found],
         [region for _, region, _ in found],
         [score for score, _, _ in found],
+    )
+
+
+def join_regions(parts: Sequence[MaskProposals]) -> MaskProposals:
+    """One answer from the answers to parts of many regions; a region is met by proposals of its own part alone.
+
+    Parameters
+    ----------
+    parts : sequence of MaskProposals
+        Of the same images, in the order of the regions; within a part, all images were asked equally many.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    count = sum(part.condition_logits.shape[-1] for part in parts)
+    rows, start = [], 0
+    for part in parts:
+        own = part.condition_logits
+        row = own.new_full((*own.shape[:2], count), _NEVER)
+        row[..., start : start + own.shape[-1]] = own
+        rows.append(row)
+        start += own.shape[-1]
+    quality = [part.quality for part in parts if part.quality is not None]
+    return MaskProposals(
+        torch.cat([part.mask_logits for part in parts], dim=1),
+        torch.cat(rows, dim=1),
+        (count,) * len(rows[0]),
+        torch.cat(quality, dim=1) if quality else None,
     )

@@ -57,6 +57,10 @@ class Regions:
         kinds = tuple(kind for part in parts for kind in part.kinds)
         return cls(torch.cat([part.masks for part in parts]), kinds, marks)
 
+    def between(self, start: int, stop: int) -> Regions:
+        """Some of the regions, in their order."""
+        return Regions(self.masks[start:stop], self.kinds[start:stop])
+
 
 @dataclass(frozen=True)
 class ImageFeatures:

@@ -95,8 +95,8 @@ class TiledAsker:
         found: list[Found] = []
         message = doubt = ""
         for number, prompt in enumerate(prompts):
-            predictor, condition = self._question(prompt)
-            plan = self.plan or _WHOLE
+            predictor, condition, object_size = self._question(prompt)
+            plan = _WHOLE if self.plan is None else self.plan.fitted(object_size, image.size, self._predictor.config)
             answer = predict_tiled(predictor, image, condition, plan, score_threshold=least, batch_size=batch_size)
             message = answer.message if _is_divisible(prompt) and answer.looks > 1 else message
             doubt = answer.doubt or doubt
@@ -110,16 +110,17 @@ class TiledAsker:
     def _applies(self, prompts: Sequence[Prompt]) -> bool:
         return self.plan is not None and any(map(_is_divisible, prompts))
 
-    def _question(self, prompt: Prompt) -> tuple[Any, Any]:
-        """Who is asked, and what."""
+    def _question(self, prompt: Prompt) -> tuple[Any, Any, float | None]:
+        """Who is asked, what, and how large the objects are in pixels where that is known."""
         if prompt["kind"] == "regions":
-            return self._predictor, to_regions(prompt)
+            return self._predictor, to_regions(prompt), None
         if prompt["kind"] != "exemplar":
-            return self._predictor, to_condition(prompt)
+            return self._predictor, to_condition(prompt), None
         from psalm.exemplars import ExemplarPredictor
 
         exemplars = mark(prompt, self._root, self._predictor)
-        return ExemplarPredictor(self._predictor, exemplars), CategoryCondition(tuple(one.name for one in exemplars))
+        alike = ExemplarPredictor(self._predictor, exemplars)
+        return alike, CategoryCondition(tuple(one.name for one in exemplars)), alike.object_size
 
 
 def _is_divisible(prompt: Prompt) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psalm.config import PSALMConfig
 from psalm.errors import ConditionError
@@ -72,6 +72,21 @@ class TilePlan:
         else:
             return None
         return side if side < longest else None
+
+    def fitted(self, object_size: float | None, size: tuple[int, int], config: PSALMConfig) -> TilePlan:
+        """An automatic plan for an image (height, width) of objects of a known size, where it would show them small.
+
+        Parameters
+        ----------
+        object_size : float, optional
+            Diameter in pixels of the image; the plan stays as it is when not given.
+        size : (height, width)
+        config : PSALMConfig
+        """
+        if object_size is None or self.size is not None or self.object_size is not None:
+            return self
+        seen = config.image_size * object_size / (self.side(size, config) or max(size))
+        return self if seen >= OBJECT_PIXELS / 2 else replace(self, object_size=object_size)
 
     def halo_of(self, side: int, object_size: float | None = None) -> int:
         """The halo of tiles of a side, where objects of `object_size` pixels are expected."""

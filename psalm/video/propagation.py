@@ -60,8 +60,9 @@ def propagate(
 ) -> Iterator[TrackedFrame]:
     """Follow marked objects through the frames `first` to `last` (inclusive).
 
-    Every object is followed from the nearest frame in which it is marked; where its tracks from two marked frames meet
-    they are compared, and what disagrees is doubted. One frame's features are in memory at a time, whatever the length.
+    Every object is followed from the nearest frame in which it is marked; an empty mask says that it is away there, and
+    a tracker that knows it already looks for it from there on. Where its tracks from two marked frames meet they are
+    compared, and what disagrees is doubted. One frame's features are in memory at a time, whatever the length.
 
     Parameters
     ----------
@@ -106,6 +107,8 @@ def propagate(
             yield start  # a backward pass starts from a frame that was given before
         for index in way.frames:
             tracker.keep_only(way.ids_at(index))
+            if not tracker.ids:
+                break
             found = tracker.step(index, frames[index])
             yield replace(found, objects=tuple(_met(one, index, way, ends) for one in found.objects))
 
@@ -116,10 +119,8 @@ def _passes(marked: Sequence[KnownFrame], first: int, last: int) -> list[_Pass]:
     for step, end in ((1, last), (-1, first)):
         for here in marked:
             stops, meets = {}, {}
-            for i, mask in here.masks.items():
+            for i in here.masks:
                 marks = [one.index for one in marked if i in one.masks and (one.index - here.index) * step > 0]
-                if not mask.any():
-                    continue
                 other = min(marks, key=lambda index: abs(index - here.index), default=None)
                 stops[i] = end if other is None else (here.index + other) // 2
                 if other is not None and abs(other - here.index) == 1:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,8 @@ from psalm.video.records import KnownFrame, TrackedFrame, TrackedObject
 
 if TYPE_CHECKING:
     from psalm.predictor import PSALMPredictor
+
+_SWALLOWED = 0.5  # of a smaller object's area
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Tracker:
         self._scores: dict[int, float] = {}  # when an object was last trusted; those marked by hand say nothing
         self._areas: dict[int, int] = {}  # that drift is counted from
         self._absent: set[int] = set()
+        self._nested: set[tuple[int, int]] = set()  # objects that were marked within others: (larger, smaller)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -98,6 +101,7 @@ class Tracker:
         here = {i: cutout for i, cutout in cutouts.items() if cutout is not None}
         self._last.update(here)
         self._areas.update({i: cutout.area for i, cutout in here.items()})
+        self._nested |= set(_swallowing(here, self._limits.together))
         gone = {i: mask for i, mask in known.masks.items() if not mask.any() and i in self._last}
         if gone:
             self._follower.locate(gone)
@@ -118,10 +122,21 @@ class Tracker:
         if not self._last:
             raise ConditionError("No object is followed: start with a frame in which one is marked.")
         size = self._follower.open(frame)
-        seen = self._follower.look(self.ids)
+        seen = self._uncovered(self._follower.look(self.ids))
         objects = self._judge(seen, size)
         self._learn(objects, seen)
         return TrackedFrame(index, size, tuple(objects))
+
+    def _uncovered(self, seen: Mapping[int, Sight]) -> dict[int, Sight]:
+        """A mask that runs over into a smaller object loses what is the other's, unless it was marked around it."""
+        present = {i: sight for i, sight in seen.items() if sight.score >= self._limits.absent}
+        cutouts = {i: Cutout.from_mask(sight.mask) for i, sight in present.items()}
+        here = {i: cutout for i, cutout in cutouts.items() if cutout is not None}
+        result = dict(seen)
+        for larger, smaller in _swallowing(here, self._limits.together):
+            if (larger, smaller) not in self._nested:
+                result[larger] = replace(result[larger], mask=result[larger].mask & ~seen[smaller].mask)
+        return result
 
     def _judge(self, seen: Mapping[int, Sight], size: tuple[int, int]) -> list[TrackedObject]:
         objects = []
@@ -183,6 +198,17 @@ def _apart(one: TrackedObject, objects: list[TrackedObject], limit: float) -> Tr
             doubts = (*one.doubts, f"cannot be told from object {other.id}")
             return TrackedObject(one.id, one.cutout, one.score, one.trust * (1 - iou), doubts)
     return one
+
+
+def _swallowing(cutouts: Mapping[int, Cutout], alike: float) -> Iterator[tuple[int, int]]:
+    """Pairs of objects of which the first covers most of the second; such that are alike show one thing instead."""
+    order = sorted(cutouts, key=lambda i: cutouts[i].area)
+    for k, smaller in enumerate(order):
+        for larger in order[k + 1 :]:
+            shared = cutouts[smaller].overlap(cutouts[larger])
+            union = cutouts[smaller].area + cutouts[larger].area - shared
+            if shared > _SWALLOWED * cutouts[smaller].area and shared <= alike * union:
+                yield larger, smaller
 
 
 def _factor(one: int, other: int) -> float:

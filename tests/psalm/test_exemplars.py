@@ -82,6 +82,24 @@ def test_tiles_can_be_searched_for_exemplars(predictor, image):
     assert answer.objects.size == SIZE
 
 
+def test_a_small_exemplar_is_also_kept_as_a_tile_shows_it(predictor, image):
+    rows, columns = np.ogrid[: SIZE[0], : SIZE[1]]
+    small = ((rows - 30) ** 2 + (columns - 30) ** 2 < 9)[None]
+    exemplars = mark_exemplars(predictor, image, small, "spot").joined(
+        mark_exemplars(predictor, image, np.ones((1, *SIZE), dtype=bool), "spot")
+    )
+    size = ExemplarPredictor(predictor, [exemplars]).object_size
+    if exemplars.appearance is None:
+        assert exemplars.magnified is None and size is None
+        return
+    assert exemplars.magnified is not None and len(exemplars.magnified) == 2
+    areas, near = exemplars.appearance.areas, exemplars.magnified.areas
+    assert areas[0] == pytest.approx(small.sum(), rel=0.5) and near[0] == pytest.approx(small.sum(), rel=0.15)
+    assert not torch.allclose(exemplars.appearance.looks[0][0], exemplars.magnified.looks[0][0])
+    assert torch.equal(exemplars.appearance.looks[0][1], exemplars.magnified.looks[0][1])
+    assert size == pytest.approx(float((4 * areas.min() / np.pi).sqrt()))
+
+
 def test_what_does_not_fit_is_refused(predictor, image):
     exemplars = mark_exemplars(predictor, image, discs((30, 30)), "spot")
     with pytest.raises(ConditionError, match="no exemplar"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import threading
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from psalm.decoding import Thresholds
 from psalm.errors import ConditionError, ImageError, UnknownNameWarning
 from psalm.modeling.psalm import PSALM
 from psalm.predictor import PSALMPredictor, best_device
+from psalm.prompts import sequence_length
 
 SHAPE = (40, 60)
 SEG = 390
@@ -143,16 +145,37 @@ def test_a_class_list_too_long_to_be_read_is_asked_in_parts(image):
     assert len({part.prefix for part in parts}) == 1
     predictor.set_image(image)
     proposals = predictor.predict_proposals(CategoryCondition(names))
-    assert proposals.condition_logits.shape == (1, 20 * len(parts), len(names) + 1)
-    found = predictor.predict(CategoryCondition(names), thresholds=Thresholds(score=0.0))
-    assert set(found.names) & set(names[: shares[0]]) and set(found.names) & set(names[-shares[-1] :])
-    batch = predictor.predict_batch([image, image], CategoryCondition(names), thresholds=Thresholds(score=0.0))
+    assert proposals.condition_logits.shape == (1, 20, len(names) + 1)
+    found = predictor.predict(CategoryCondition(names), thresholds=Thresholds(score=1e-6))
+    # Its likeliest names have the scores of a list that holds nothing else.
+    short = predictor.predict(CategoryCondition(sorted(set(found.names), key=names.index)), score_threshold=1e-6)
+    assert found.names == short.names and np.allclose(found.scores, short.scores, atol=1e-5)
+    batch = predictor.predict_batch([image, image], CategoryCondition(names), thresholds=Thresholds(score=1e-6))
     assert [len(each) for each in batch] == [len(found)] * 2
     mixed = [CategoryCondition(names[:2]), CategoryCondition(names), CategoryCondition(names[:2])]
-    short, same, again = predictor.predict_batch([image] * 3, mixed, thresholds=Thresholds(score=0.0))
+    short, same, again = predictor.predict_batch([image] * 3, mixed, thresholds=Thresholds(score=1e-6))
     assert same.names == found.names and short.names == again.names and set(short.names) <= set(names[:2])
     with pytest.raises(ConditionError, match="tokens long"):
         predictor.predict(CategoryCondition(["x" * 900, "y"]))
+
+
+def test_more_regions_than_can_be_read_are_asked_in_parts(image):
+    torch.manual_seed(0)
+    model = PSALM(PSALMConfig.small(decoder_layers=1, pixel_decoder_layers=1))
+    plain = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    asked = regions(3)
+    length = sequence_length(plain.prompts.build("interactive", asked), model.config)
+    model.config = dataclasses.replace(model.config, max_length=length - 1)
+    predictor = PSALMPredictor(model, Letters())  # type: ignore[arg-type]
+    predictor.set_image(image)
+    found = predictor.predict(asked)
+    assert found.prompts == ("point 1", "point 2", "point 3")
+    first, second = (VisualPriorCondition(asked.masks[part], asked.kinds[part]) for part in (slice(2), slice(2, 3)))
+    expected = [predictor.predict(each) for each in (first, second)]
+    assert np.array_equal(found.masks, np.concatenate([each.masks for each in expected]))
+    assert np.allclose(found.scores, np.concatenate([each.scores for each in expected]))
+    batch = predictor.predict_batch([image] * 3, [asked, first, asked])
+    assert [len(each) for each in batch] == [3, 2, 3]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])

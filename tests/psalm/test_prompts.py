@@ -133,3 +133,20 @@ def test_a_list_of_more_names_than_are_read_at_once_is_split_evenly(count: int, 
     assert [part.num_conditions - 1 for part in parts] == shares
     named = [span.removesuffix("[SEG]") for part in parts for span in spans_of(part)[:-1]]
     assert named == list(names.names)
+
+
+def test_a_shortlist_holds_the_best_names_that_are_read_at_once_in_the_order_of_the_list():
+    names = CategoryCondition(tuple(f"n{i}" for i in range(9)))
+    prompt, chosen = builder(names_at_once=3).build_shortlist(names, [7, 2, 5, 0])
+    assert chosen == [2, 5, 7] and prompt == builder().build("instance", CategoryCondition(("n2", "n5", "n7")))
+    length = sequence_length(builder().build("instance", CategoryCondition(("n2", "n7"))), PSALMConfig.small())
+    assert builder(max_length=length).build_shortlist(names, [7, 2, 5])[1] == [2, 7]
+    assert builder(max_length=1).build_shortlist(names, [7, 2])[1] == [7]
+
+
+def test_more_regions_than_are_read_at_once_are_split_evenly():
+    regions = VisualPriorCondition(np.ones((7, 2, 2), dtype=bool))
+    length = sequence_length(builder().build("interactive", regions), PSALMConfig.small())
+    parts = builder(max_length=length - 1).build_parts("interactive", regions)
+    assert [part.num_conditions for part in parts] == [4, 3]
+    assert builder(max_length=length).build_parts("interactive", regions) == [builder().build("interactive", regions)]

@@ -156,6 +156,7 @@ def test_the_brake_holds_at_the_first_doubtful_slice_and_correcting_goes_on(foll
     follow.mark(0, 1, 2)
     follow.follow(LENGTH - 1)
     assert follow.following.stopped_at == 5
+    assert follow.following.doubted == (1,)
     assert follow.viewer.dims.point[0] == 5
     assert "Stopped at slice 5" in follow.said[-1][0]
     assert "object 1" in follow.said[-1][0]
@@ -172,6 +173,22 @@ def test_the_brake_holds_at_the_first_doubtful_slice_and_correcting_goes_on(foll
     assert (follow.data == follow.truth).all()
     assert follow.trackers == 1
     assert follow.following.stopped_at is None
+
+
+def test_what_has_left_where_the_brake_held_is_found_when_it_comes_back(follow: Follow) -> None:
+    nowhere = np.zeros((60, 80), bool)
+    follow.wrong[4] = nowhere
+    follow.mark(0, 1, 2)
+    follow.follow(LENGTH - 1)
+    assert follow.following.stopped_at == 4
+    assert "object 1: not seen any more" in follow.said[-1][0]
+    follow.follow(LENGTH - 1)  # it is right that it is not there
+    assert [1 in plane for plane in follow.data] == [i != 4 for i in range(LENGTH)]
+    assert (follow.data[5:] == follow.truth[5:]).all()
+    # Elsewhere nothing is known of an object that is not on the slice.
+    follow.viewer.dims.set_point(0, 4)
+    follow.follow(LENGTH - 1, 1)
+    assert "None of the selected objects is on this slice" in follow.said[-1][0]
 
 
 def test_without_the_brake_doubts_are_shown_only(follow: Follow) -> None:

@@ -88,12 +88,14 @@ def test_the_range_limits_both_ways(qtbot: Any, follow: Any) -> None:
 
 def test_the_brake_jumps_to_the_doubtful_slice_and_offers_to_continue(qtbot: Any, follow: Any) -> None:
     follow.wrong[4] = np.pad(np.ones((8, 4), bool), ((50, 2), (4, 72)))
+    follow.annotator.result.layers.layer.selected_label = 9
     _press(qtbot, follow, follow.on)
     assert follow.viewer.dims.current_step[0] == 4
     assert follow.on.text() == "Continue ▶"
     assert follow.status.level == "problem"
     follow.wrong.clear()
     labels = follow.annotator.result.layers.layer
+    assert (labels.selected_label, follow.annotator.objects.table.ids) == (1, [1])
     labels.data_setitem(tuple(axis.ravel() for axis in np.mgrid[4:5, 0:60, 0:80]), follow.truth[4].ravel())
     _press(qtbot, follow, follow.on)
     assert follow.on.text() == "Follow on ▶"

@@ -73,6 +73,23 @@ def test_a_click_on_a_row_selects_the_object_and_centres_it(qtbot: Any, panel: O
     assert panel.viewer.scene.camera.center[1:] == (6.5, 31.5)
 
 
+def test_a_row_of_an_object_that_is_on_the_slice_leaves_the_slice(qtbot: Any) -> None:
+    viewer = ViewerModel()
+    data = np.zeros((9, 20, 40), np.uint32)
+    for i in (0, 1, 2, 7):
+        data[i, 5:8, 4 * i : 4 * i + 4] = 3
+    labels = viewer.add_labels(data, scale=(2, 1, 1))
+    panel = ObjectPanel(viewer, lambda: None, lambda _text, _level: None)
+    qtbot.addWidget(panel)
+    panel.show_layer(AnnotationLayer(labels))
+    seen = []
+    for index in (1, 7, 5, 3):
+        viewer.dims.set_point(0, 2 * index)
+        panel._on_rows([3])
+        seen.append((viewer.dims.current_step[0], viewer.scene.camera.center[-1]))
+    assert seen == [(1, 5.5), (7, 29.5), (7, 29.5), (2, 9.5)]
+
+
 def test_picking_on_the_canvas_selects_the_row(panel: ObjectPanel) -> None:
     centre = panel.viewer.scene.camera.center
     panel.layer.layer.selected_label = 4
@@ -197,3 +214,17 @@ def test_pictures_of_any_image_can_be_drawn(panel: ObjectPanel) -> None:
         assert picture.dtype == np.uint8
         assert max(picture.shape[:2]) == 32
     assert thumbnail(layer, 5, Image(np.zeros((9, 9))), 32).max() > 0
+
+
+def test_the_thumbnail_of_an_object_that_leaves_and_comes_back_shows_it() -> None:
+    from napari.layers import Labels
+
+    from napari_psalm.core.thumbnails import thumbnail
+
+    data = np.zeros((5, 60, 80), np.uint32)
+    data[0, 5:15, 5:15], data[4, 40:50, 60:70] = 7, 7  # and not in the middle
+    layer = AnnotationLayer(Labels(data))
+    picture = thumbnail(layer, 7, None, 32).astype(int)
+    inside = np.ptp(picture, axis=-1) + abs(picture[..., 0] - 48) > 0
+    # It fills the picture but for a margin, though the object's places are far apart.
+    assert inside.mean() > 0.3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from psalm.decoding.class_lists import merge_parts
+from psalm.decoding.class_lists import among_all, likeliest_names, merge_parts
 from psalm.errors import ConditionError
 from psalm.proposals import MaskProposals
 
@@ -95,3 +95,24 @@ def test_one_part_is_left_as_it_is_and_unequal_lists_are_refused():
     assert merge_parts([part]) is part
     with pytest.raises(ConditionError, match="one by one"):
         merge_parts([part, part])
+
+
+def test_names_that_no_proposal_shows_are_not_read_again():
+    logits = torch.tensor([[[-3.0, 4.0, 2.0, 0.0], [-3.0, 0.0, 2.0, 0.0]], [[-3.0, -2.0, -4.0, 0.0]] * 2])
+    merged = MaskProposals(blobs(2).expand(2, -1, -1, -1), logits, (4, 4))
+    assert likeliest_names(merged) == [[1, 2], [1]]
+    # A name that is always second, and one that is the likeliest of a mask that is none, do not count.
+    assert likeliest_names(MaskProposals(blobs(2)[:, :1], logits[:1, :1], (4,))) == [[1]]
+    bad = MaskProposals(blobs(2), logits[:1], (4,), torch.tensor([[0.9, 0.1]]))
+    assert likeliest_names(bad) == [[1]]
+
+
+def test_what_a_short_list_says_is_spread_over_the_whole_list():
+    logits = torch.tensor([[[3.0, 1.0, 0.5]], [[2.0, 0.0, 9.0]]])  # the second image was asked one name
+    short = MaskProposals(blobs(1).expand(2, -1, -1, -1), logits, (3, 2), torch.ones(2, 1))
+    spread = among_all(short, [[1, 4], [0]], 5)
+    assert spread.num_conditions == (6, 6) and spread.quality is short.quality
+    chances = spread.condition_logits.softmax(dim=-1)
+    torch.testing.assert_close(chances[0, 0, [1, 4, 5]], logits[0, 0].softmax(dim=-1))
+    torch.testing.assert_close(chances[1, 0, [0, 5]], logits[1, 0, :2].softmax(dim=-1))
+    assert chances[0, 0, [0, 2, 3]].sum() == 0 and chances[1, 0, 1:5].sum() == 0

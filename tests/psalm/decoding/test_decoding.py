@@ -273,3 +273,18 @@ def test_a_part_of_a_better_object_of_its_category_is_dropped() -> None:
     whole, part, beside = (coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in (whole, part, beside))
     assert suppress_parts([whole, part, part, beside], [0, 0, 1, 0], 0.9) == [0, 2, 3]
     assert suppress_parts([part, whole], [0, 0], 0.9) == [0, 1]
+
+
+def test_neighbours_that_are_also_seen_as_one_are_no_further_object() -> None:
+    from pycocotools import mask as coco_mask
+
+    from psalm.decoding.instance import suppress_groups
+
+    left, right, both, far = np.zeros((4, 10, 20), dtype=bool)
+    left[2:6, 2:8], right[2:6, 9:15], both[2:6, 2:15], far[8:] = True, True, True, True
+    left, right, both, far = (
+        coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in (left, right, both, far)
+    )
+    assert suppress_groups([left, right, both, far], [0, 0, 0, 0], 0.9) == [0, 1, 3]
+    assert suppress_groups([left, right, both], [0, 1, 0], 0.9) == [0, 1, 2]  # one better one of its category
+    assert suppress_groups([both, left, right], [0, 0, 0], 0.9) == [0, 1, 2]  # the group is the best

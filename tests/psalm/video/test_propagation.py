@@ -61,6 +61,16 @@ def test_neighbouring_marks_need_no_tracking_between_them(clip: Clip):
     assert [(frame.index, frame.known) for frame in frames] == [(4, True), (5, True)]
 
 
+def test_an_object_that_is_away_in_the_marked_frame_is_found_again_by_a_tracker_that_knows_it(clip: Clip):
+    knowing = Tracker(NOBODY, TrackLimits(), GreyFollower())
+    knowing.start(clip[0], clip.known(0, 1, 2))
+    away = KnownFrame(4, {2: np.zeros((60, 80), dtype=bool)})
+    frames = list(propagate(NOBODY, clip, [away], first=4, make_tracker=lambda: knowing))
+    present = {frame.index: frame.objects[0].cutout is not None for frame in frames}
+    assert present == {4: False, 5: False, 6: False, 7: True, 8: True, 9: True, 10: True, 11: True}
+    assert [frame.index for frame in run(clip, [away])] == [4]  # one that does not know it has nothing to look for
+
+
 def test_memory_does_not_grow_with_the_length():
     def peak(length: int) -> int:
         clip = Clip([lambda t: (20 + t % 9, 30)], length)

@@ -51,6 +51,27 @@ def test_objects_that_cannot_be_told_apart_are_not_remembered(clip: Clip):
     assert "cannot be told from object 2" in frame.doubts[0]
 
 
+def test_a_mask_that_runs_over_into_a_smaller_object_loses_it(clip: Clip):
+    over = np.zeros(SIZE, dtype=bool)
+    over[10:56, 5:68] = True  # both discs of the first frame, and more
+    follow = tracker(GreyFollower({1: over}))
+    follow.start(clip[0], clip.known(0, 1, 2))
+    frame = follow.step(1, clip[1])
+    second = clip[1][..., 0] == 2
+    large, small = (one.cutout.full(SIZE) for one in frame.objects if one.cutout is not None)
+    assert (large == (over & ~second)).all() and (small == second).all()
+
+
+def test_an_object_that_was_marked_around_another_one_keeps_its_place(clip: Clip):
+    around = np.zeros(SIZE, dtype=bool)
+    around[30:58, 45:80] = True
+    second = clip[0][..., 0] == 2
+    follow = tracker(GreyFollower({1: around}))
+    follow.start(clip[0], KnownFrame(0, {1: around, 2: second}))
+    large = follow.step(1, clip[1]).objects[0]
+    assert large.cutout is not None and (large.cutout.full(SIZE) == around).all()
+
+
 def test_a_low_score_and_a_jump_are_doubted(clip: Clip):
     low = tracker(GreyFollower(score=0.45))
     low.start(clip[0], clip.known(0, 1))
