@@ -1,6 +1,6 @@
 """Teach a small model, on frame pairs, which draft shows an object of the frame before.
 
-    python tools/learn_following.py --pack data/trainpack --model runs/psalm-tiny-sentences/model --out runs/psalm-tiny
+    python tools/learn_following.py --pack data/trainpack --model runs/psalm-tiny/model --out runs/psalm-tiny-following
 
 Clips are those of DAVIS 2016 in the pack's training split, and generated ones. In each frame the objects of the frame
 before are looked for, as `psalm.video` does it but with the true masks as memory. What is learnt is written beside the

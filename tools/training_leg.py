@@ -1,7 +1,7 @@
 """Train for some minutes on a machine that takes little and gives little back.
 
     python tools/training_leg.py wheels --out .leg --need timm pycocotools
-    python tools/training_leg.py pack --out .leg --config configs/psalm-tiny.yaml --stage language
+    python tools/training_leg.py pack --out .leg --config configs/psalm-tiny-leg.yaml --init psalm-tiny
     python tools/training_leg.py run --leg .leg --out results --minutes 8
     python tools/training_leg.py join results --out runs/psalm-tiny-leg/model
 
