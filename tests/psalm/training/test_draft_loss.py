@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from psalm.errors import ConfigError
 from psalm.modeling.features import ImageFeatures, Regions
 from psalm.modeling.two_way_generator import TwoWayGenerator
-from psalm.training.draft_loss import DraftLoss, _filled, mask_loss
+from psalm.training.draft_loss import DraftLoss, _filled, _Question, mask_loss
 from psalm.training.targets import Target
 from tests.psalm.modeling.builders import two_way_config
 
@@ -180,6 +181,66 @@ def test_the_loss_of_a_mask_is_least_for_the_mask_itself() -> None:
 def test_an_image_without_objects_has_no_loss(generator: TwoWayGenerator, image: ImageFeatures) -> None:
     empty = Target(torch.zeros(0, 96, 96, dtype=torch.bool), torch.zeros(0, dtype=torch.long))
     assert float(DraftLoss(generator)(image, [question()[0]], [empty])) == 0
+
+
+class Backbone(nn.Module):
+    """Four levels of an image, each a shrunken copy with channels of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Conv2d(3, c, s, s) for c, s in zip(CHANNELS, (4, 8, 16, 16), strict=True))
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(level(images) for level in self.levels)
+
+
+def seen(backbone: Backbone, generator: TwoWayGenerator, images: torch.Tensor) -> ImageFeatures:
+    pyramid = backbone(images)
+    return ImageFeatures(pyramid, torch.zeros(len(images), 1, 1), generator.encode(pyramid))
+
+
+def test_a_backbone_learns_beside_the_drafts(generator: TwoWayGenerator) -> None:
+    torch.manual_seed(0)
+    backbone, images = Backbone(), torch.randn(2, 3, 96, 96)
+    regions, target = question()
+    loss = DraftLoss(generator, backbone)
+    loss(seen(backbone, generator, images), [regions] * 2, [target] * 2, images).backward()
+    gradient = next(backbone.levels[3].parameters()).grad  # the finest levels wait for drafts that show something
+    assert gradient is not None and gradient.isfinite().all() and gradient.any()
+
+
+def test_a_backbone_that_learns_is_compared_with_what_it_was(generator: TwoWayGenerator) -> None:
+    torch.manual_seed(0)
+    backbone, images = Backbone(), torch.randn(1, 3, 96, 96)
+    loss, (regions, target) = DraftLoss(generator, backbone), question()
+    asked = _Question.of_batch([regions], [target], torch.device("cpu"))
+    truth = target.masks[:, ::4, ::4].float()
+    drifts = []
+    for amount in (0.0, 0.3):
+        with torch.no_grad():
+            for parameter in backbone.parameters():
+                parameter.add_(amount * torch.randn_like(parameter))
+            torch.manual_seed(1)
+            drifts.append(float(loss._drift(seen(backbone, generator, images), asked, truth, images)))
+    # Masks that were nothing but empty or full differ from themselves by what dice says of soft masks.
+    assert drifts[0] < drifts[1]
+    with pytest.raises(ConfigError, match="cache: false"):
+        loss(seen(backbone, generator, images), [regions], [target])
+
+
+def test_a_batch_is_the_mean_of_its_regions(generator: TwoWayGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psalm.training.draft_loss._KEEP", 0.0)
+    torch.manual_seed(3)
+    pyramid = tuple(torch.randn(2, c, 96 // s, 96 // s) for c, s in zip(CHANNELS, (4, 8, 16, 16), strict=True))
+    both = ImageFeatures(pyramid, torch.zeros(2, 1, 1), generator.encode(pyramid))
+    parts = [
+        ImageFeatures(tuple(x[b : b + 1] for x in pyramid), torch.zeros(1, 1, 1), {"embedding": own[None]})
+        for b, own in enumerate(both.generator["embedding"])
+    ]
+    regions, target = question()
+    loss = DraftLoss(generator)
+    alone = [loss(part, [regions], [target]).item() for part in parts]
+    assert loss(both, [regions] * 2, [target] * 2).item() == pytest.approx(sum(alone) / 2, rel=1e-4)
 
 
 def test_a_gpu_is_always_asked_as_much_and_half_of_it_boxes() -> None:
