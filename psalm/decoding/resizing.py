@@ -21,7 +21,10 @@ def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_part(map_: Tensor, size: tuple[int, int], box: Box) -> Tensor:
-    """What `resize` gives of one map (h, w) inside a box (row0, column0, row1, column1) of the result, bit for bit."""
+    """What `resize` gives of one map (h, w) inside a box (row0, column0, row1, column1) of the result.
+
+    On some processors to the last bit, on others to rounding, as torch's own kernel has it there.
+    """
     return torch.cat([band for _, band in resize_bands(map_, size, box)])
 
 
