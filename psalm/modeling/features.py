@@ -59,7 +59,7 @@ class Regions:
 
     def between(self, start: int, stop: int) -> Regions:
         """Some of the regions, in their order."""
-        return Regions(self.masks[start:stop], self.kinds[start:stop])
+        return self.select(range(start, stop))
 
 
 @dataclass(frozen=True)

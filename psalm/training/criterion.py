@@ -85,8 +85,7 @@ class Criterion:
     @property
     def active(self) -> bool:
         """Whether any term has a weight."""
-        masks = self.config.mask_loss and (self.config.mask_weight > 0 or self.config.dice_weight > 0)
-        return masks or self.config.condition_weight > 0
+        return self.config.active
 
     def _weighted(self, terms: dict[str, Tensor]) -> Tensor:
         weights = {
