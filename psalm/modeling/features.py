@@ -58,8 +58,8 @@ class Regions:
         return cls(torch.cat([part.masks for part in parts]), kinds, marks)
 
     def between(self, start: int, stop: int) -> Regions:
-        """Some of the regions, in their order."""
-        return self.select(range(start, stop))
+        """Some of the regions, in their order: fewer where there are not as many."""
+        return self.select(range(len(self.kinds))[start:stop])
 
 
 @dataclass(frozen=True)
