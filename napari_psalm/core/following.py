@@ -269,8 +269,9 @@ class Following:
             text = f"Stopped at slice {stopped} ({why}). Correct it, then continue; or undo it all at once."
             self.status.emit(text, "problem")
         elif run.found:
-            number = len(run.ids)
-            what = f"{number} object{'' if number == 1 else 's'} followed through {len(run.found)} slices"
+            number, slices = len(run.ids), len(run.found)
+            what = f"{number} object{'' if number == 1 else 's'} followed through "
+            what += f"{slices} slice{'' if slices == 1 else 's'}"
             self.status.emit(f"{prefix}{what}. One undo takes them back.", "good")
         else:
             self.status.emit(f"{prefix}Nothing was followed.", "info")

@@ -267,5 +267,5 @@ def _count_text(layer: AnnotationLayer) -> str:
     if not counts:
         return "No object yet."
     most = sorted(counts.items(), key=lambda item: -item[1])
-    parts = [f"{number} {name}" for name, number in most[:3]]
+    parts = [f"{name}: {number}" for name, number in most[:3]]
     return ", ".join(parts) + (f" and {len(counts) - 3} more classes" if len(counts) > 3 else "")

@@ -137,8 +137,8 @@ class TrainConfig:
         A source of n images is drawn in proportion to ``n ** temper``.
     seed : int
         With the step, it decides the order of the data and every random number.
-    precision : {"no", "bf16"}
-        Of the forward pass (autocast).
+    precision : {"no", "bf16", "auto"}
+        Of the forward pass (autocast); ``"auto"`` is bf16 where the processor or the accelerator computes in it.
     device : str, optional
         ``"cpu"`` forbids the accelerator; chosen by accelerate when not given.
     workers : int
@@ -165,7 +165,7 @@ class TrainConfig:
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     temper: float = 0.5
     seed: int = 0
-    precision: Literal["no", "bf16"] = "no"
+    precision: Literal["no", "bf16", "auto"] = "no"
     device: str | None = None
     workers: int = 1
     threads: int = 0

@@ -23,9 +23,19 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
     accelerate keeps the precision of a process's first run; an earlier one in another precision is forgotten.
     """
-    if AcceleratorState._shared_state.get("_mixed_precision", config.precision) != config.precision:
+    precision = config.precision
+    if precision == "auto":
+        precision = "bf16" if computes_in_bf16(config.device) else "no"
+    if AcceleratorState._shared_state.get("_mixed_precision", precision) != precision:
         AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=config.device == "cpu", mixed_precision=config.precision)
+    return Accelerator(cpu=config.device == "cpu", mixed_precision=precision)
+
+
+def computes_in_bf16(device: str | None) -> bool:
+    """Whether a device has instructions for bf16; where it has none, autocast is slower than single precision."""
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 def check_shares(accelerator: Accelerator, stage: StageConfig) -> None:

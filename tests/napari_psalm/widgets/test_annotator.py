@@ -34,7 +34,7 @@ def test_a_class_list_becomes_labels(qtbot: Any, annotator: Any) -> None:
     assert labels.name == "squares objects"
     assert list(labels.features["class"]) == ["square"] * 3
     assert annotator.run.status.text() == "3 objects added."
-    assert annotator.objects.count.text() == "3 square"
+    assert annotator.objects.count.text() == "square: 3"
     assert annotator.model.text.text() == "fake on cpu"
 
 

@@ -64,7 +64,7 @@ def test_each_object_has_a_row(panel: ObjectPanel) -> None:
     assert _texts(panel, ORIGIN) == ["model"] * 4
     picture = panel.table.model().index(2, PICTURE).data(Qt.ItemDataRole.DecorationRole)
     assert not picture.isNull()
-    assert panel.count.text() == "2 coin, 2 dust"
+    assert panel.count.text() == "coin: 2, dust: 2"
 
 
 def test_a_click_on_a_row_selects_the_object_and_centres_it(qtbot: Any, panel: ObjectPanel) -> None:
@@ -114,13 +114,13 @@ def test_several_rows_get_a_class_at_once(qtbot: Any, panel: ObjectPanel) -> Non
     _click(qtbot, panel, 2, Qt.KeyboardModifier.ControlModifier)
     panel.category.setCurrentText("dust")
     panel.give.click()
-    assert panel.count.text() == "4 dust"
+    assert panel.count.text() == "dust: 4"
     assert len(panel.table.ids) == 2
     assert panel.said[-1] == ("2 objects set to dust.", "good")
     panel.undo.click()
-    assert panel.count.text() == "2 coin, 2 dust"
+    assert panel.count.text() == "coin: 2, dust: 2"
     panel.redo.click()
-    assert panel.count.text() == "4 dust"
+    assert panel.count.text() == "dust: 4"
 
 
 def test_edits_work_on_the_selected_rows(panel: ObjectPanel) -> None:

@@ -60,10 +60,10 @@ def _segment(qtbot: Any, annotator: Any) -> None:
 def test_an_hour_in_keys(qtbot: Any, opened: Any, folder: Path) -> None:
     """Segment, correct, verify, next image, come back, all by keys; the store has it all."""
     _segment(qtbot, opened)
-    assert opened.objects.count.text() == "2 square, 1 tile"
+    assert opened.objects.count.text() == "square: 2, tile: 1"
     _press(opened, "J")
     _press(opened, "Alt-1")
-    assert opened.objects.count.text() == "3 square"
+    assert opened.objects.count.text() == "square: 3"
     _press(opened, "J")
     _press(opened, "Shift-D")
     assert len(opened.workplace.workspace.layer.ids) == 2
