@@ -31,18 +31,65 @@ class Attention(nn.Module):
         Position encodings join queries and keys after their projection, which equals adding them before and spares
         large temporary tensors.
         """
-        q, k, v = self.q_proj(query), self.k_proj(key), self.v_proj(key)
-        if query_pe is not None:
-            q = q + F.linear(query_pe, self.q_proj.weight)
-        if key_pe is not None:
-            k = k + F.linear(key_pe, self.k_proj.weight)
+        few, many = sorted((query.shape[1], key.shape[1]))
+        # Work on the longer side is what costs. A GPU has other costs, and was measured with the usual order.
+        if query.device.type == "cpu" and few < many and self.num_heads * few < self.q_proj.out_features:
+            if query.shape[1] == many:
+                return self._many_to_few(query, key, query_pe, key_pe)
+            if len(key) == len(query):
+                return self._few_to_many(query, key, query_pe, key_pe)
+        q, k, v = (
+            self._projected(self.q_proj, query, query_pe),
+            self._projected(self.k_proj, key, key_pe),
+            self.v_proj(key),
+        )
         n = max(len(q), len(k))
-        q, k, v = (self._heads(x).expand(n, -1, -1, -1) for x in (q, k, v))
+        q, k, v = (self._heads(x).transpose(1, 2).expand(n, -1, -1, -1) for x in (q, k, v))
         out = F.scaled_dot_product_attention(q, k, v)
         return self.out_proj(out.transpose(1, 2).flatten(2))
 
+    def _few_to_many(self, query: Tensor, key: Tensor, query_pe: Tensor | None, key_pe: Tensor | None) -> Tensor:
+        """The same, with the keys' projections applied to the few queries and to what they have seen.
+
+        The keys' bias adds the same to all scores of a query, so it changes nothing.
+        """
+        q = self._heads(self._projected(self.q_proj, query, query_pe))
+        weight = self.k_proj.weight.unflatten(0, (self.num_heads, -1))
+        asked = torch.einsum("nthd,hdc->nhtc", q, weight).flatten(1, 2) * self._scale
+        scores = asked @ (key if key_pe is None else key + key_pe).mT
+        seen = (scores.softmax(-1) @ key).unflatten(1, (self.num_heads, -1))
+        weight = self.v_proj.weight.unflatten(0, (self.num_heads, -1))
+        values = torch.einsum("nhtc,hdc->nthd", seen, weight).flatten(2)
+        return self.out_proj(values + self.v_proj.bias)
+
+    def _many_to_few(self, query: Tensor, key: Tensor, query_pe: Tensor | None, key_pe: Tensor | None) -> Tensor:
+        """The same, with the queries' projection and that of what comes out applied to the few keys and values."""
+        heads = (self.num_heads, -1)
+        k, v = self._heads(self._projected(self.k_proj, key, key_pe)) * self._scale, self._heads(self.v_proj(key))
+        if len(query) < len(key):  # shared by all, so it is projected only once
+            q = self._heads(self._projected(self.q_proj, query, query_pe))[0]
+            scores = torch.einsum("phd,nthd->nhtp", q, k)
+        else:
+            told = torch.einsum("nthd,hdc->nhtc", k, self.q_proj.weight.unflatten(0, heads)).flatten(1, 2)
+            offset = torch.einsum("nthd,hd->nht", k, self.q_proj.bias.unflatten(0, heads)).flatten(1)
+            asking = query if query_pe is None else query + query_pe
+            scores = torch.baddbmm(offset[..., None], told, asking.mT).unflatten(1, heads)
+        shares = scores.softmax(2).flatten(1, 2)  # (N, heads * T, P): the last axis is the one that is worked along
+        values = torch.einsum("nthd,chd->nhtc", v, self.out_proj.weight.unflatten(1, heads)).flatten(1, 2)
+        return torch.baddbmm(self.out_proj.bias.expand(1, 1, -1), shares.mT, values)
+
+    @property
+    def _scale(self) -> float:
+        return float((self.q_proj.out_features // self.num_heads) ** -0.5)
+
+    @staticmethod
+    def _projected(projection: nn.Linear, x: Tensor, encoding: Tensor | None) -> Tensor:
+        projected: Tensor = projection(x)
+        return projected if encoding is None else projected + F.linear(encoding, projection.weight)
+
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        """(N, T, inner) as (N, T, heads, inner / heads)."""
+        return x.unflatten(2, (self.num_heads, -1))
 
 
 class MLP(nn.Module):
