@@ -102,14 +102,26 @@ def _work(
         about = identity(benchmark, predictor)
         records = RecordFolder(folder, about)
         mine = choose_items(benchmark, limit)[number::count]
-        ask_share(
-            benchmark, predictor, mine, records.read(), records, batch,
-            lambda done, total: reports.put(("done", number, done)), number,
-        )  # fmt: skip
+        ask_share(benchmark, predictor, mine, records.read(), records, batch, _reporter(reports, number), number)
         reports.put(("ended", number, about))
     except BaseException as error:
         reports.put(("failed", number, f"{type(error).__name__}: {error}"))
         raise
+
+
+def _reporter(reports: Any, number: int) -> Progress:
+    """Tells how far a process is, and ends it when nobody is left to hear it.
+
+    A killed run leaves its processes behind, and they would write beside those of the run that goes on with it.
+    """
+    parent = multiprocessing.parent_process()
+
+    def report(done: int, _total: int) -> None:
+        if parent is not None and not parent.is_alive():
+            os._exit(1)
+        reports.put(("done", number, done))
+
+    return report
 
 
 def _share_cores(count: int) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import queue
+from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +16,7 @@ from psalm.data.interactive import write_interactive
 from psalm.errors import AnnotationError, ConditionError, OutputError, PSALMError
 from psalm.evaluation import BENCHMARKS, BenchmarkChoice, RecordFolder, open_benchmark, run_benchmark
 from psalm.evaluation.engine import choose_items, identity
-from psalm.evaluation.processes import run_in_processes
+from psalm.evaluation.processes import _reporter, run_in_processes
 from tests.psalm.data.published_layouts import make_coco, make_davis, make_refer
 from tests.psalm.evaluation.answering import echo
 
@@ -106,6 +111,20 @@ def fail(device):
 def test_a_failing_process_is_named(choice):
     with pytest.raises(PSALMError, match=r"Process [12] failed \(ConditionError: no such model\)"):
         run_in_processes(partial(open_benchmark, choice), fail, [None, None], method="fork")
+
+
+def _end(status):
+    raise Interrupted(status)
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_process_ends_with_the_run_that_began_it(monkeypatch, alive):
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: SimpleNamespace(is_alive=lambda: alive))
+    monkeypatch.setattr(os, "_exit", _end)
+    reports = queue.Queue()
+    with nullcontext() if alive else pytest.raises(Interrupted):
+        _reporter(reports, 3)(5, 8)
+    assert reports.qsize() == alive and (not alive or reports.get() == ("done", 3, 5))
 
 
 def test_limits_are_spread(choice):
