@@ -59,7 +59,8 @@ class Regions:
 
     def between(self, start: int, stop: int) -> Regions:
         """Some of the regions, in their order: fewer where there are not as many."""
-        return self.select(range(len(self.kinds))[start:stop])
+        marks = self.marks and (self.marks[0][start:stop], self.marks[1][start:stop])
+        return Regions(self.masks[start:stop], self.kinds[start:stop], marks)
 
 
 @dataclass(frozen=True)
