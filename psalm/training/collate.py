@@ -17,7 +17,7 @@ from psalm.data.sample import Sample
 from psalm.image_transform import ImageTransform
 from psalm.modeling.features import ImageFeatures, Regions
 from psalm.modeling.prior_encoder import marks_of
-from psalm.modeling.seeds import centre_targets
+from psalm.modeling.seeds import seed_targets
 from psalm.prompts import Prompt, PromptBuilder
 from psalm.training.described import DescribedQuestion
 from psalm.training.targets import Target
@@ -79,20 +79,20 @@ class Collator:
         self._one_mask = config.num_mask_tokens == 1
         self._marks = config.mask_generator == "two_way"  # the other generator pools regions by their masks
 
-    def __call__(self, samples: Sequence[Sample | DescribedQuestion], centres: bool = False) -> Batch:
+    def __call__(self, samples: Sequence[Sample | DescribedQuestion], seeds: bool = False) -> Batch:
         """Transform images, masks and regions to the model image, and write the prompts.
 
         Parameters
         ----------
         samples : sequence of Sample, or of DescribedQuestion
-        centres : bool
-            Of the objects, only where their centres are is learnt.
+        seeds : bool
+            Of the objects, only where they are is learnt.
         """
         described = [sample for sample in samples if isinstance(sample, DescribedQuestion)]
         if described:
             return self._described(described)
         batch = self._seen([sample for sample in samples if isinstance(sample, Sample)])
-        return replace(batch, targets=tuple(map(_centres_alone, batch.targets))) if centres else batch
+        return replace(batch, targets=tuple(map(_seeds_alone, batch.targets))) if seeds else batch
 
     def _described(self, questions: Sequence[DescribedQuestion]) -> Batch:
         images = [question.image for question in questions]
@@ -141,9 +141,9 @@ class Collator:
         return Target(masks, labels, sample.exhaustive)
 
 
-def _centres_alone(target: Target) -> Target:
+def _seeds_alone(target: Target) -> Target:
     """Where objects are, instead of their masks, of which there may be hundreds."""
-    return replace(target, masks=target.masks[:0], labels=target.labels[:0], centres=centre_targets(target.masks))
+    return replace(target, masks=target.masks[:0], labels=target.labels[:0], seeds=seed_targets(target.masks))
 
 
 def _known_target(described: DescribedQuestion, proposals: int) -> Target:

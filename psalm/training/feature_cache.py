@@ -32,15 +32,20 @@ class FeatureCache:
 
     Two kinds of file are kept per image: ``maps``, with the backbone's levels and what the mask generator makes of
     them, and, where the generator drafts its masks from the image alone and this part of it is frozen, the much
-    smaller ``drafts``, which serve every class list and sentence. Image tokens are computed anew, since the projector
-    may be in training. Fresh features go through half precision too, so that a run does not depend on what was cached
-    before.
+    smaller ``drafts``, which serve every class list and sentence. Stages that change how masks are drafted share the
+    maps. Image tokens are computed anew, since the projector may be in training. Fresh features go through half
+    precision too, so that a run does not depend on what was cached before.
 
     Parameters
     ----------
     folder : path
-        One sub-folder per encoder is made here.
+        One sub-folder per encoder is made here, and one for each way of drafting with it.
     model : PSALM
+
+    Attributes
+    ----------
+    folder : Path
+        Of what depends on all frozen weights: the drafts where there are any, else the maps.
 
     Raises
     ------
@@ -52,7 +57,9 @@ class FeatureCache:
         self.model = model
         drafting = _used_tensors(model) if hasattr(model.mask_generator, "seed_proposals") else {}
         self._has_drafts = bool(drafting) and not any(tensor.requires_grad for tensor in drafting.values())
-        self.folder = Path(folder) / encoder_hash(model, drafts=self._has_drafts)
+        self._maps_folder = self.folder = Path(folder) / encoder_hash(model, drafts=False)
+        if self._has_drafts:
+            self.folder = Path(folder) / encoder_hash(model)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def encode(self, images: Tensor, keys: Sequence[str], regions: bool) -> ImageFeatures:
@@ -97,7 +104,8 @@ class FeatureCache:
 
     def _path(self, key: str, kind: str) -> Path:
         digest = hashlib.sha256(key.encode()).hexdigest()
-        return self.folder / digest[:2] / f"{digest[:32]}.{kind}.safetensors"
+        folder = self._maps_folder if kind == "maps" else self.folder
+        return folder / digest[:2] / f"{digest[:32]}.{kind}.safetensors"
 
     @staticmethod
     def _load(path: Path) -> Row | None:

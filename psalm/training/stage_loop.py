@@ -19,7 +19,7 @@ from psalm.conditions import Task
 from psalm.errors import ConfigError
 from psalm.modeling.features import ImageFeatures
 from psalm.modeling.psalm import PSALM
-from psalm.modeling.seeds import centre_targets
+from psalm.modeling.seeds import seed_targets
 from psalm.modeling.two_way_generator import TwoWayGenerator
 from psalm.proposals import MaskProposals
 from psalm.training import dividing
@@ -208,8 +208,8 @@ class StageLoop:
         return self.model.propose(features, batch.prompts, batch.regions, prefix=prefix)
 
     def _seed_loss(self, features: ImageFeatures, targets: Sequence[Target]) -> Tensor:
-        centres = [centre_targets(t.masks) if t.centres is None else t.centres for t in targets]
-        return self._two_way("seed_weight").seed_loss(features, centres, [t.exhaustive for t in targets])
+        seeds = [seed_targets(t.masks) if t.seeds is None else t.seeds for t in targets]
+        return self._two_way("seed_weight").seed_loss(features, seeds, [t.exhaustive for t in targets])
 
     def _draft_loss(self) -> DraftLoss:
         learns = any(parameter.requires_grad for parameter in self.model.backbone.parameters())

@@ -61,8 +61,8 @@ class StageBatches(Dataset[Batch | TalkBatch]):
             numbers = range(first, first + self.stage.batch_size)
             return self.talk([self.mixtures[CONVERSATION].sample(number, self.seed) for number in numbers])
         samples = [sample for row in range(self.stage.batch_size) for sample in self._image(first + row, task)]
-        centres = task is Task.PANOPTIC and bool(self.stage.seed_weight) and not self.stage.criterion.active
-        return replace(self.collator(samples, centres), questions=self.stage.questions)
+        seeds = task is Task.PANOPTIC and bool(self.stage.seed_weight) and not self.stage.criterion.active
+        return replace(self.collator(samples, seeds), questions=self.stage.questions)
 
     def _image(self, number: int, task: Task) -> list[Any]:
         """The questions about image `number` of the stage; another is drawn if the model cannot read one of them."""

@@ -23,16 +23,16 @@ class Target:
         False when an unmatched proposal is no evidence of background.
     known : (Q, N) tensor, optional
         IoU of every proposal with every mask, where it is known beforehand; the masks themselves are then not needed.
-    centres : (h, w) tensor, optional
-        How central each place is in its object (`psalm.modeling.seeds.centre_targets`), where that is all that is
-        learnt; the masks themselves are then not needed.
+    seeds : (6, h, w) tensor, optional
+        Where the objects are (`psalm.modeling.seeds.seed_targets`), where that is all that is learnt; the masks
+        themselves are then not needed.
     """
 
     masks: Tensor
     labels: Tensor
     exhaustive: bool = True
     known: Tensor | None = None
-    centres: Tensor | None = None
+    seeds: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,8 +41,8 @@ class Target:
         """The same on another device; one that is known stays, since `Answers` takes those of a batch there in one."""
         if self.known is not None:
             return self
-        centres = None if self.centres is None else self.centres.to(device)
-        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, None, centres)
+        seeds = None if self.seeds is None else self.seeds.to(device)
+        return Target(self.masks.to(device), self.labels.to(device), self.exhaustive, None, seeds)
 
     def iou(self, mask_logits: Tensor) -> Tensor:
         """IoU (Q, N) of proposals (Q, h, w) with the masks."""

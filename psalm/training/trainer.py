@@ -37,6 +37,10 @@ from psalm.training.validation import Look, Validator
 _MOST_SKIPPED = 20
 
 
+class _InterruptedError(Exception):
+    """Somebody asked for the end while images were described."""
+
+
 @dataclass(frozen=True)
 class TrainResult:
     """How a run ended.
@@ -69,7 +73,8 @@ def train(
 ) -> TrainResult:
     """Train a model as a config says.
 
-    Ctrl-C or SIGTERM ends the run after the current step and saves its state; a second call goes on exactly there.
+    Ctrl-C or SIGTERM ends the run after the current step, or described image, and saves its state; a second call goes
+    on exactly there.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ def train(
     stop_after : int, optional
         Stop, as if interrupted, after so many steps of this call.
     max_seconds : float, optional
-        Stop, as if interrupted, so many seconds after this call began; at least one step is taken.
+        Stop, as if interrupted, so many seconds after this call began, after the step or described image at hand.
 
     Raises
     ------
@@ -166,7 +171,11 @@ class Trainer:
         loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average)
         if self.state.optimiser:
             loop.load_optimiser(self.state.optimiser)
-        batches = StageBatches(self._mixtures(stage, folder), self.collator, stage, seed, self.talk)
+        try:
+            mixtures = self._mixtures(stage, folder, interrupted)
+        except _InterruptedError:
+            return 0, False
+        batches = StageBatches(mixtures, self.collator, stage, seed, self.talk)
         taken, ended = self._steps(loop, batches, interrupted, most)
         if ended:
             self.model = loop.release()
@@ -200,15 +209,24 @@ class Trainer:
                 return self.state.step - start, last
         return stage.steps - start, True
 
-    def _mixtures(self, stage: StageConfig, folder: Path) -> dict[Lesson, Mixture[Any]]:
+    def _mixtures(
+        self, stage: StageConfig, folder: Path, interrupted: threading.Event
+    ) -> dict[Lesson, Mixture[Any]]:
+        """What the stage learns from; what it describes is kept, so an interrupted stage goes on with the rest."""
         change = None
         if stage.described:
             on_cpu = self.accelerator.device.type == "cpu"  # where all cores are busy with the images themselves
             workers = 0 if on_cpu else self.config.workers
             describer = Describer(self.model, folder, self.accelerator.autocast, thin=True, workers=workers)
 
+            def progress(done: int, total: int) -> None:
+                self.live.describing(done, total)
+                # With several processes, all must go on or none: they end together at their first step.
+                if interrupted.is_set() and self.accelerator.num_processes == 1:
+                    raise _InterruptedError
+
             def change(samples: Samples[Any]) -> Samples[Any]:
-                return describer(samples, self.live.describing)
+                return describer(samples, progress)
 
         return open_mixtures(self.config.data, stage.micro_batches, self.config.temper, change)
 

@@ -5,7 +5,7 @@ import torch
 
 from psalm.modeling.features import ConditionEmbeddings, ImageFeatures, Regions
 from psalm.modeling.fine_masks import enlarge
-from psalm.modeling.seeds import centre_targets
+from psalm.modeling.seeds import seed_targets
 from psalm.modeling.two_way_generator import TwoWayGenerator, distinct_masks
 from tests.psalm.modeling.builders import two_way_config
 
@@ -132,13 +132,16 @@ def test_the_best_draft_of_a_box_is_what_all_agree_on_and_other_kinds_stay(gener
     assert ((drafted[1, best] >= low) & (drafted[1, best] <= high)).all()
 
 
-def test_the_seed_loss_falls_when_the_head_learns(generator: TwoWayGenerator) -> None:
+@pytest.mark.parametrize("boxes", [False, True])
+def test_the_seed_loss_falls_when_the_head_learns(boxes: bool) -> None:
+    torch.manual_seed(0)
+    generator = TwoWayGenerator(two_way_config(seed_boxes=boxes), CHANNELS).eval()
     image, masks = features(generator), squares(20).masks
     optimiser = torch.optim.Adam(generator.seed_head.parameters(), lr=0.01)
-    before = generator.seed_loss(image, [centre_targets(masks)], [True])
+    before = generator.seed_loss(image, [seed_targets(masks)], [True])
     for _ in range(30):
         optimiser.zero_grad()
-        loss = generator.seed_loss(image, [centre_targets(masks)], [True])
+        loss = generator.seed_loss(image, [seed_targets(masks)], [True])
         loss.backward(retain_graph=True)
         optimiser.step()
     assert loss < before / 2
@@ -146,8 +149,37 @@ def test_the_seed_loss_falls_when_the_head_learns(generator: TwoWayGenerator) ->
 
 def test_pixels_outside_of_labelled_objects_do_not_count_where_labels_are_missing(generator: TwoWayGenerator) -> None:
     image, masks = features(generator), squares(20).masks
-    complete, partial = (generator.seed_loss(image, [centre_targets(masks)], [flag]) for flag in (True, False))
+    complete, partial = (generator.seed_loss(image, [seed_targets(masks)], [flag]) for flag in (True, False))
     assert complete != partial
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("bias", "boxes"), [(-20.0, 0), (20.0, 7)])
+def test_sure_seeds_are_drafted_as_boxes(monkeypatch: pytest.MonkeyPatch, bias: float, boxes: int) -> None:
+    torch.manual_seed(0)
+    generator = TwoWayGenerator(two_way_config(seed_boxes=True), CHANNELS).eval()
+    torch.nn.init.constant_(generator.seed_head.out.bias, bias)
+    asked: list[torch.Tensor] = []
+    encode = generator.prior_encoder.seeds
+
+    def remember(marks: torch.Tensor) -> torch.Tensor:
+        asked.append(marks)
+        return encode(marks)
+
+    monkeypatch.setattr(generator.prior_encoder, "seeds", remember)
+    image = features(generator)
+    generator.seed_proposals(image)
+    assert {marks.ndim: len(marks) for marks in asked[-2:]} == {3: boxes, 2: 8 - boxes}
+    assert image.generator["masks"].shape == (1, 10, 24, 24)
+
+
+@torch.no_grad()
+def test_a_seed_with_a_box_is_drafted_like_a_box_that_was_drawn(generator: TwoWayGenerator) -> None:
+    image = features(generator)
+    drawn = generator.decode_regions(image, 0, squares(10))
+    seeded = generator.decode_seeds(image, 0, torch.tensor([[[10.0, 10.0], [30.0, 30.0]]]))
+    for one, other in zip(drawn, seeded, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
 def test_nearly_equal_and_empty_masks_are_dropped() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -138,7 +140,9 @@ def test_the_interactive_task_needs_pixels(settings: dict[str, Any]) -> None:
         TrainConfig.from_dict(settings)
 
 
-def test_names_are_learnt_from_descriptions(settings: dict[str, Any]) -> None:
+@pytest.fixture
+def naming(settings: dict[str, Any]) -> dict[str, Any]:
+    """A run of one stage that learns names from descriptions."""
     settings = copy.deepcopy(settings)
     settings["model"]["config"] = drafting_config().to_dict()
     stage = {"name": "language", "train": TRAINED, "tasks": {"instance": 1}, "described": True, "cache": True}
@@ -146,7 +150,31 @@ def test_names_are_learnt_from_descriptions(settings: dict[str, Any]) -> None:
     stage |= {"steps": 60, "batch_size": 2, "questions": 3, "lr": 3e-3, "warmup": 5, "variants": 1}
     settings["stages"] = [stage | {"criterion": criterion}]
     settings["log_every"] = 5
-    result = train(TrainConfig.from_dict(settings), progress=False)
+    return settings
+
+
+def test_a_stage_that_is_interrupted_while_it_describes_goes_on_with_the_rest(
+    naming: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naming["stages"][0]["steps"] = 2
+    described: list[Path] = []
+    save = DescribedImage.save
+
+    def saved(image: DescribedImage, path: Path) -> None:
+        save(image, path)
+        described.append(path)
+        if len(described) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(DescribedImage, "save", saved)
+    first = train(TrainConfig.from_dict(naming), progress=False)
+    assert (first.finished, first.stage, first.step, len(described)) == (False, 0, 0, 1)
+    assert train(TrainConfig.from_dict(naming), progress=False).finished
+    assert len(described) == len(set(described)) > 1, "an image was described twice"
+
+
+def test_names_are_learnt_from_descriptions(naming: dict[str, Any]) -> None:
+    result = train(TrainConfig.from_dict(naming), progress=False)
     log = (result.folder / "log.jsonl").read_text().splitlines()
     losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in log if '"loss"' in line]
     assert result.finished and np.mean(losses[-3:]) < 0.6 * losses[0]

@@ -66,23 +66,43 @@ def test_cached_features_give_the_same_proposals(
     assert torch.equal(first.mask_logits, again.mask_logits)
     same = ((fresh.mask_logits > 0) == (first.mask_logits > 0)).float().mean()
     assert same > 0.98
-    kinds = {path.name.split(".")[1] for path in cache.folder.rglob("*.safetensors")}
+    kinds = {path.name.split(".")[1] for path in tmp_path.rglob("*.safetensors")}
     assert kinds == ({"maps"} if regions else {"drafts"})
 
 
 def test_an_image_without_a_key_is_not_kept(model: PSALM, images: torch.Tensor, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, model)
     cache.encode(images, ["", ""], regions=True)
-    assert not list(cache.folder.rglob("*.safetensors"))
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_a_damaged_file_is_made_again(model: PSALM, images: torch.Tensor, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path, model)
     before = cache.encode(images[:1], ["a"], regions=True)
-    (path,) = cache.folder.rglob("*.safetensors")
+    (path,) = tmp_path.rglob("*.safetensors")
     path.write_bytes(path.read_bytes()[:100])
     after = cache.encode(images[:1], ["a"], regions=True)
     assert torch.equal(before.pyramid[0], after.pyramid[0])
+
+
+def test_another_way_of_drafting_shares_the_maps(
+    model: PSALM, images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_only(model, [*HEADS, "mask_generator.decoder"])
+    FeatureCache(tmp_path, model).encode(images, ["a", "b"], regions=True)
+    with torch.no_grad():
+        model.mask_generator.decoder.iou_token.weight.mul_(2)  # type: ignore[attr-defined]
+    train_only(model, HEADS)
+    cache = FeatureCache(tmp_path, model)
+    fresh = cache.encode(images, ["", ""], regions=False)
+
+    def fail(_: torch.Tensor) -> None:
+        raise AssertionError("the image was encoded again")
+
+    monkeypatch.setattr(model.backbone, "forward", fail)
+    kept = cache.encode(images, ["a", "b"], regions=False)
+    assert torch.equal(kept.generator["quality"], fresh.generator["quality"])
+    assert torch.equal(kept.pyramid[-1], fresh.pyramid[-1])
 
 
 def test_the_folder_follows_the_weights_that_matter(model: PSALM) -> None:
