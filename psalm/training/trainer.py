@@ -209,9 +209,7 @@ class Trainer:
                 return self.state.step - start, last
         return stage.steps - start, True
 
-    def _mixtures(
-        self, stage: StageConfig, folder: Path, interrupted: threading.Event
-    ) -> dict[Lesson, Mixture[Any]]:
+    def _mixtures(self, stage: StageConfig, folder: Path, interrupted: threading.Event) -> dict[Lesson, Mixture[Any]]:
         """What the stage learns from; what it describes is kept, so an interrupted stage goes on with the rest."""
         change = None
         if stage.described:
