@@ -1,4 +1,4 @@
-"""Where to look for objects: a map of their centres, seed points picked from it, and how far the object at each reaches.
+"""Where to look for objects: a map of their centres, seed points picked from it, how far the object at each reaches.
 
 What touches its like has its own centre, but a click there may as well mean the group; a box says which (Segment
 Anything, section 3: a single prompt can be ambiguous). So the seeds of a model that predicts boxes are asked as boxes.
