@@ -79,7 +79,7 @@ class PSALMConfig:
     decoder_layers: int = 9
     decoder_ffn: int = 2048
     num_seeds: int = 64
-    # The seed head also tells how far the object at a seed reaches, and the decoder is asked about this box.
+    # The seed head also tells how far the object at a place reaches, so that none is looked at twice.
     seed_boxes: bool = False
 
     # The paper's ablations (section 4): whether mask tokens go through the language model or straight to the mask

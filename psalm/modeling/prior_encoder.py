@@ -62,12 +62,10 @@ class PriorEncoder(nn.Module):
         return encoding.to(self.no_mask_embedding.weight.dtype)
 
     def seeds(self, points: Tensor) -> Tensor:
-        """Prompt tokens (N, 4, C) of (N, 2) seed points, or of the corners (N, 2, 2) of boxes."""
-        marks = points[:, None] if points.ndim == 2 else points
-        kinds = (_POINT,) if points.ndim == 2 else (_CORNER0, _CORNER1)
-        padded = F.pad(marks, (0, 0, 0, NUM_TOKENS - marks.shape[1]))
+        """Prompt tokens (N, 4, C) of (N, 2) seed points."""
+        padded = torch.cat([points[:, None], points.new_zeros(len(points), NUM_TOKENS - 1, 2)], dim=1)
         labels = torch.full((len(points), NUM_TOKENS), _PAD, device=points.device)
-        labels[:, : len(kinds)] = torch.tensor(kinds, device=points.device)
+        labels[:, 0] = _POINT
         return self._embed(padded, labels)
 
     def forward(self, regions: Regions, grid: tuple[int, int], drafts: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
-"""Where to look for objects: a map of their centres, seed points picked from it, how far the object at each reaches.
+"""Where to look for objects: a map of their centres, how far the object at each place reaches, and seeds from both.
 
-What touches its like has its own centre, but a click there may as well mean the group; a box says which (Segment
-Anything, section 3: a single prompt can be ambiguous). So the seeds of a model that predicts boxes are asked as boxes.
+A long or a large object has several peaks in the map of centres. Those that tell of the same box are looked at once, so
+that the places which a model may look at go further.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 STRIDE = 4
 _SIDES = 4  # up, left, down, right
-_SURE = 0.3  # of a peak
+_CANDIDATES = 4  # times as many peaks as are picked
+_SAME = 0.5  # IoU of the boxes of two peaks in one object
 _TYPICAL, _LARGEST = 24.0, 7.0  # pixels of the model image where a head begins; its largest logarithm beyond them
 
 
@@ -59,47 +60,47 @@ class SeedHead(nn.Module):
         return centres, _TYPICAL * F.pixel_shuffle(self.reach(x), 2).float().clamp(-_LARGEST, _LARGEST).exp()
 
 
-def pick_seeds(centre_logits: Tensor, count: int) -> Tensor:
+def pick_seeds(centre_logits: Tensor, count: int, reach: Tensor | None = None) -> Tensor:
     """Pick points (B, count, 2) (row, column) in pixels of the model image.
 
-    Three quarters are the strongest local maxima of (B, h, w) centre logits; the rest is a regular grid, so that things
-    unlike anything in the training data are still looked at.
-    """
-    h, w = centre_logits.shape[-2:]
-    side = int((count // 4) ** 0.5)
-    smooth = F.avg_pool2d(centre_logits[:, None].float(), 3, 1, 1)
-    is_peak = smooth == F.max_pool2d(smooth, 5, 1, 2)
-    score = torch.where(is_peak, smooth, smooth - 1e3).flatten(1)
-    index = score.topk(count - side * side, dim=1).indices
-    peaks = torch.stack([index // w, index % w], dim=-1) * STRIDE + STRIDE / 2
-    steps = (torch.arange(side, device=score.device) + 0.5) / side
-    grid = torch.cartesian_prod(steps * h, steps * w).reshape(-1, 2) * STRIDE
-    return torch.cat([peaks, grid.expand(len(peaks), -1, -1)], dim=1)
-
-
-def divide_seeds(seeds: Tensor, centre_logits: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
-    """Ask about sure peaks as boxes, and with what is left of as many questions about points, the surest ones first.
-
-    So a field of touching things is asked about boxes alone, and where there is little to see, of each thing and of its
-    parts.
+    Three quarters are the strongest local maxima of (B, h, w) centre logits, of those that share their box another one
+    only where nothing else is left; the rest is a regular grid, so that things unlike anything in the training data are
+    still looked at.
 
     Parameters
     ----------
-    seeds : (N, 2) tensor
-        Of one image, as `pick_seeds` gives them.
-    centre_logits : (h, w) tensor
-    reach : (4, h, w) tensor
-
-    Returns
-    -------
-    boxes : (K, 2, 2) tensor
-        Corners (row, column).
-    points : (N - K, 2) tensor
+    centre_logits : (B, h, w) tensor
+    count : int
+    reach : (B, 4, h, w) tensor, optional
+        Without it, every local maximum is an object of its own.
     """
-    peaks = len(seeds) - int((len(seeds) // 4) ** 0.5) ** 2
-    cells = (seeds[:peaks] / STRIDE).long()
-    sure = int((centre_logits[cells[:, 0], cells[:, 1]].sigmoid() > _SURE).sum())
-    return boxes_at(reach, seeds[:sure]), torch.cat([seeds[: peaks - sure], seeds[peaks:]])
+    h, w = centre_logits.shape[-2:]
+    side = int((count // 4) ** 0.5)
+    peaks = count - side * side
+    smooth = F.avg_pool2d(centre_logits[:, None].float(), 3, 1, 1)
+    is_peak = smooth == F.max_pool2d(smooth, 5, 1, 2)
+    score = torch.where(is_peak, smooth, smooth - 1e3).flatten(1)
+    index = score.topk(min(peaks * (1 if reach is None else _CANDIDATES), h * w), dim=1).indices
+    places = torch.stack([index // w, index % w], dim=-1) * STRIDE + STRIDE / 2
+    if reach is not None:
+        own = [_own_boxes_first(boxes_at(told, each)) for told, each in zip(reach, places, strict=True)]
+        places = torch.stack([each[order[:peaks]] for each, order in zip(places, own, strict=True)])
+    steps = (torch.arange(side, device=score.device) + 0.5) / side
+    grid = torch.cartesian_prod(steps * h, steps * w).reshape(-1, 2) * STRIDE
+    return torch.cat([places, grid.expand(len(places), -1, -1)], dim=1)
+
+
+def _own_boxes_first(boxes: Tensor) -> list[int]:
+    """Positions of corners (N, 2, 2): first those whose box is not that of an earlier one, then the others."""
+    area = (boxes[:, 1] - boxes[:, 0]).prod(1)
+    low, high = (pick(boxes[:, None, i], boxes[None, :, i]) for i, pick in enumerate((torch.maximum, torch.minimum)))
+    shared = (high - low).clamp(min=0).prod(2)
+    same = (shared > _SAME * (area[:, None] + area[None] - shared)).cpu().numpy()
+    kept: list[int] = []
+    for i in range(len(boxes)):
+        if not same[i, kept].any():
+            kept.append(i)
+    return kept + sorted(set(range(len(boxes))) - set(kept))
 
 
 def boxes_at(reach: Tensor, seeds: Tensor) -> Tensor:

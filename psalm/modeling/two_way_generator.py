@@ -22,7 +22,7 @@ from psalm.modeling.fine_masks import FineMasks, enlarge
 from psalm.modeling.mask_description import GEOMETRY, OUTLINE, WAVES, Standardise, describe_masks, waves
 from psalm.modeling.prior_encoder import PriorEncoder
 from psalm.modeling.sameness import Sameness
-from psalm.modeling.seeds import SeedHead, divide_seeds, pick_seeds, reach_loss
+from psalm.modeling.seeds import SeedHead, pick_seeds, reach_loss
 from psalm.modeling.two_way_decoder import MLP, NUM_MASKS, ChannelNorm, TwoWayDecoder
 from psalm.proposals import MaskProposals
 
@@ -186,20 +186,16 @@ class TwoWayGenerator(nn.Module):
         features : ImageFeatures
         b : int or (N,) tensor
             The image of all seeds, or of each.
-        seeds : (N, 2) or (N, 2, 2) tensor
-            (row, column) in pixels of the model image, of a point or of two corners of a box.
+        seeds : (N, 2) tensor
+            (row, column) in pixels of the model image.
 
         Returns
         -------
         masks (N, 4, h, w) logits, quality (N, 4), states (N, 4, C)
         """
-        return self._decode_alone(features, b, self.prior_encoder.seeds(seeds))
-
-    def _decode_alone(self, features: ImageFeatures, b: int | Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Drafts of prompt tokens (N, 4, C) without a dense prompt."""
         embedding = _of_images(features.generator["embedding"], b)
         image = embedding + self.prior_encoder.no_mask_embedding.weight[..., None, None]
-        return self.decoder(image, self.prior_encoder.grid(*embedding.shape[-2:]), tokens)
+        return self.decoder(image, self.prior_encoder.grid(*embedding.shape[-2:]), self.prior_encoder.seeds(seeds))
 
     def decode_regions(
         self, features: ImageFeatures, b: int | Tensor, regions: Regions, drafts: Tensor | None = None
@@ -236,18 +232,13 @@ class TwoWayGenerator(nn.Module):
 
     def _seeds_of(self, features: ImageFeatures, b: int) -> tuple[Tensor, Tensor, Tensor]:
         """The best distinct masks (Q, h, w) of one image with quality (Q,) and state (Q, C)."""
-        coarse, fine = features.generator["embedding"][b : b + 1], features.pyramid[1][b : b + 1]
-        centres, reach = self.seed_head(coarse, fine)
-        seeds = pick_seeds(centres, self.num_seeds)[0]
-        tokens, boxes = self.prior_encoder.seeds(seeds), 0
-        if reach is not None:
-            corners, points = divide_seeds(seeds, centres[0], reach[0])
-            tokens, boxes = torch.cat([self.prior_encoder.seeds(x) for x in (corners, points)]), len(corners)
+        centres, reach = self.seed_head(features.generator["embedding"][b : b + 1], features.pyramid[1][b : b + 1])
+        seeds = pick_seeds(centres, self.num_seeds, reach)[0]
         at_once = _SEEDS_AT_ONCE if seeds.device.type == "cpu" else len(seeds)
-        chunks = [self._decode_alone(features, b, part) for part in tokens.split(at_once)]
-        drafts = [torch.cat(part) for part in zip(*chunks, strict=True)]
-        # The first of the four masks is not meant for points.
-        masks, quality, states = (torch.cat([x[:boxes].flatten(0, 1), x[boxes:, 1:].flatten(0, 1)]) for x in drafts)
+        chunks = [self.decode_seeds(features, b, part) for part in seeds.split(at_once)]
+        masks, quality, states = (torch.cat(part) for part in zip(*chunks, strict=True))
+        # Seeds are points: of the four masks, the last three are meant for them.
+        masks, quality, states = (x[:, 1:].flatten(0, 1) for x in (masks, quality, states))
         chosen = distinct_masks(masks > 0, quality, self.num_mask_tokens)
         spare = self.num_mask_tokens - len(chosen)
         return (

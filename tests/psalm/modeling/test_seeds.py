@@ -2,13 +2,23 @@ from __future__ import annotations
 
 import torch
 
-from psalm.modeling.seeds import SeedHead, boxes_at, divide_seeds, pick_seeds, reach_loss, seed_targets
+from psalm.modeling.seeds import SeedHead, boxes_at, pick_seeds, reach_loss, seed_targets
+
+
+def hills(side: int, heights: dict[tuple[int, int], float]) -> torch.Tensor:
+    """Centre logits (1, side, side) that fall from their peaks."""
+    cells = torch.cartesian_prod(torch.arange(float(side)), torch.arange(float(side))).reshape(side, side, 2)
+    slopes = [height - (cells - torch.tensor(peak)).norm(dim=-1) for peak, height in heights.items()]
+    return torch.stack(slopes).amax(0)[None]
+
+
+def cells_of(seeds: torch.Tensor) -> list[tuple[int, int]]:
+    """The cells of the seeds of one image, without those of the grid, which is of one here."""
+    return [(int(row) // 4, int(column) // 4) for row, column in seeds[0, :-1].tolist()]
 
 
 def test_the_strongest_peaks_come_first_and_a_grid_joins_them() -> None:
-    cells = torch.cartesian_prod(torch.arange(16.0), torch.arange(16.0)).reshape(16, 16, 2)
-    distances = [(cells - torch.tensor(peak)).norm(dim=-1) for peak in ((3.0, 4.0), (12.0, 9.0))]
-    logits = torch.maximum(4 - distances[0], 6 - distances[1])[None]
+    logits = hills(16, {(3, 4): 4.0, (12, 9): 6.0})
     seeds = pick_seeds(logits, 16)
     assert seeds.shape == (1, 16, 2)
     torch.testing.assert_close(seeds[0, :2], torch.tensor([[12 * 4 + 2.0, 9 * 4 + 2.0], [3 * 4 + 2.0, 4 * 4 + 2.0]]))
@@ -55,13 +65,15 @@ def test_boxes_end_at_the_edge_of_the_image() -> None:
     torch.testing.assert_close(boxes, torch.tensor([[[0.0, 0], [60, 64]]]))
 
 
-def test_sure_peaks_become_boxes_and_the_surest_stay_points_beside() -> None:
-    seeds = torch.tensor([[6.0, 6.0], [6, 38], [38, 6], [62, 62]])  # three peaks and a grid of one
-    logits = torch.full((16, 16), -5.0)
-    logits[1, 1], logits[1, 9] = 3.0, 1.0
-    boxes, points = divide_seeds(seeds, logits, torch.full((4, 16, 16), 4.0))
-    torch.testing.assert_close(boxes, torch.tensor([[[2.0, 2], [10, 10]], [[2, 34], [10, 42]]]))
-    torch.testing.assert_close(points, seeds[[0, 3]])
+def test_an_object_with_several_peaks_is_looked_at_once_while_others_are_left() -> None:
+    logits = hills(32, {(4, 4): 9.0, (4, 20): 8.0, (24, 8): 7.0, (24, 24): 6.0})
+    reach = torch.full((1, 4, 32, 32), 4.0)
+    # The first two peaks tell of one long box.
+    reach[0, :, 4, 4], reach[0, :, 4, 20] = torch.tensor([8.0, 12, 8, 90]), torch.tensor([8.0, 76, 8, 26])
+    assert cells_of(pick_seeds(logits, 4)) == [(4, 4), (4, 20), (24, 8)]
+    assert cells_of(pick_seeds(logits, 4, reach)) == [(4, 4), (24, 8), (24, 24)]
+    everywhere = torch.full((1, 4, 32, 32), 500.0)
+    assert pick_seeds(logits, 4, everywhere).shape == (1, 4, 2), "as many seeds as ever, though all tell of one box"
 
 
 def test_the_loss_is_none_for_true_boxes_and_a_half_for_boxes_of_half_the_area() -> None:

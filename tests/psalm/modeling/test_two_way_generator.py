@@ -154,32 +154,25 @@ def test_pixels_outside_of_labelled_objects_do_not_count_where_labels_are_missin
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("bias", "boxes"), [(-20.0, 0), (20.0, 7)])
-def test_sure_seeds_are_drafted_as_boxes(monkeypatch: pytest.MonkeyPatch, bias: float, boxes: int) -> None:
+def test_what_the_head_tells_of_reach_decides_where_seeds_are(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     generator = TwoWayGenerator(two_way_config(seed_boxes=True), CHANNELS).eval()
-    torch.nn.init.constant_(generator.seed_head.out.bias, bias)
     asked: list[torch.Tensor] = []
     encode = generator.prior_encoder.seeds
 
-    def remember(marks: torch.Tensor) -> torch.Tensor:
-        asked.append(marks)
-        return encode(marks)
+    def remember(points: torch.Tensor) -> torch.Tensor:
+        asked.append(points)
+        return encode(points)
 
     monkeypatch.setattr(generator.prior_encoder, "seeds", remember)
-    image = features(generator)
-    generator.seed_proposals(image)
-    assert {marks.ndim: len(marks) for marks in asked[-2:]} == {3: boxes, 2: 8 - boxes}
-    assert image.generator["masks"].shape == (1, 10, 24, 24)
-
-
-@torch.no_grad()
-def test_a_seed_with_a_box_is_drafted_like_a_box_that_was_drawn(generator: TwoWayGenerator) -> None:
-    image = features(generator)
-    drawn = generator.decode_regions(image, 0, squares(10))
-    seeded = generator.decode_seeds(image, 0, torch.tensor([[[10.0, 10.0], [30.0, 30.0]]]))
-    for one, other in zip(drawn, seeded, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    for reach in (-5.0, 5.0):  # boxes of a pixel, and of the whole image
+        assert generator.seed_head.reach is not None
+        torch.nn.init.constant_(generator.seed_head.reach[-1].bias, reach)
+        image = features(generator)
+        generator.seed_proposals(image)
+        assert image.generator["masks"].shape == (1, 10, 24, 24)
+    narrow, wide = torch.cat(asked).split(8)
+    assert torch.equal(narrow[0], wide[0]) and narrow.shape == (8, 2)
 
 
 def test_nearly_equal_and_empty_masks_are_dropped() -> None:
