@@ -33,7 +33,7 @@ def heed_boxes(quality: Tensor, masks: Tensor, regions: Regions) -> Tensor:
     scale = masks.shape[-1] / regions.masks.shape[-1]
     asked = extents(regions.masks[is_box.to(regions.masks.device)].to(masks.device) > 0) * scale
     found = extents(masks[is_box].flatten(0, 1)).unflatten(0, (len(boxes), -1))
-    agreement = _iou_of_boxes(asked[:, None], found).to(quality.dtype)
+    agreement = iou_of_boxes(asked[:, None], found).to(quality.dtype)
     corrected = quality[is_box].clamp(min=1e-3) ** (1 - _SHARE) * agreement**_SHARE
     return quality.index_put((is_box,), corrected.to(quality.dtype))
 
@@ -54,8 +54,8 @@ def agreed(drafts: Tensor, quality: Tensor) -> Tensor:
     return torch.einsum("rk,rkhw->rhw", weights, drafts.clamp(-_SURE, _SURE))
 
 
-def _iou_of_boxes(first: Tensor, second: Tensor) -> Tensor:
-    """IoU of boxes (..., 4) as (x0, y0, x1, y1) with as many others; 0 for two empty ones."""
+def iou_of_boxes(first: Tensor, second: Tensor) -> Tensor:
+    """IoU of boxes (..., 4), low corner first, with others whose shape broadcasts with theirs; 0 for two empty ones."""
     shared = torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])
     shared_area = shared.clamp(min=0).prod(-1)
     areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second)]

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from psalm.modeling.box_agreement import iou_of_boxes
+
 STRIDE = 4
 _SIDES = 4  # up, left, down, right
 _CANDIDATES = 4  # times as many peaks as are picked
@@ -92,10 +94,8 @@ def pick_seeds(centre_logits: Tensor, count: int, reach: Tensor | None = None) -
 
 def _own_boxes_first(boxes: Tensor) -> list[int]:
     """Positions of corners (N, 2, 2): first those whose box is not that of an earlier one, then the others."""
-    area = (boxes[:, 1] - boxes[:, 0]).prod(1)
-    low, high = (pick(boxes[:, None, i], boxes[None, :, i]) for i, pick in enumerate((torch.maximum, torch.minimum)))
-    shared = (high - low).clamp(min=0).prod(2)
-    same = (shared > _SAME * (area[:, None] + area[None] - shared)).cpu().numpy()
+    corners = boxes.flatten(1)
+    same = (iou_of_boxes(corners[:, None], corners[None]) > _SAME).cpu().numpy()
     kept: list[int] = []
     for i in range(len(boxes)):
         if not same[i, kept].any():

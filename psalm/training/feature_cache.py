@@ -59,7 +59,7 @@ class FeatureCache:
         self._has_drafts = bool(drafting) and not any(tensor.requires_grad for tensor in drafting.values())
         self._maps_folder = self.folder = Path(folder) / encoder_hash(model, drafts=False)
         if self._has_drafts:
-            self.folder = Path(folder) / encoder_hash(model)
+            self.folder = Path(folder) / _hash(model, drafting)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def encode(self, images: Tensor, keys: Sequence[str], regions: bool) -> ImageFeatures:
@@ -173,7 +173,11 @@ def encoder_hash(model: PSALM, drafts: bool = True) -> str:
     ConfigError
         When one of these weights is in training.
     """
-    used = _used_tensors(model, drafts)
+    return _hash(model, _used_tensors(model, drafts))
+
+
+def _hash(model: PSALM, used: dict[str, Tensor]) -> str:
+    """See `encoder_hash`; `used` are the tensors that count."""
     trained = [name for name, tensor in used.items() if tensor.requires_grad]
     if trained:
         raise ConfigError(
