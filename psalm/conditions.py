@@ -99,15 +99,19 @@ class VisualPriorCondition:
         One mask per region, at the image's original size, axis order (row, column).
     kinds : sequence of {"point", "scribble", "box", "mask"}, optional
         How each region was drawn; all ``"mask"`` when not given. The published model sees the mask alone.
+    excluded : (E, H, W) array of bool, optional
+        What belongs to none of the objects that are asked for: a click or a stroke beside them. Only models with
+        ``mask_generator: two_way`` know how to heed it.
 
     Raises
     ------
     ConditionError
-        When there is no region, a region is empty, or shapes or kinds do not fit.
+        When there is no region, a region or exclusion is empty, or shapes or kinds do not fit.
     """
 
     masks: NDArray[np.bool_]
     kinds: tuple[RegionKind, ...] = ()
+    excluded: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         masks = np.asarray(self.masks)
@@ -122,6 +126,7 @@ class VisualPriorCondition:
             raise ConditionError(f"Kinds {kinds} do not fit {len(masks)} regions: one of {get_args(RegionKind)} each.")
         object.__setattr__(self, "masks", masks)
         object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "excluded", _excluded(self.excluded, masks.shape[1:]))
 
     def __len__(self) -> int:
         return len(self.masks)
@@ -185,9 +190,11 @@ class VisualPriorCondition:
 
     @classmethod
     def concatenate(cls, conditions: Sequence[VisualPriorCondition]) -> VisualPriorCondition:
-        """Join the regions of several conditions on the same image."""
+        """Join the regions of several conditions on the same image; what one excludes, all then exclude."""
         masks = np.concatenate([condition.masks for condition in conditions])
-        return cls(masks, tuple(kind for condition in conditions for kind in condition.kinds))
+        excluded = [condition.excluded for condition in conditions if condition.excluded is not None]
+        kinds = tuple(kind for condition in conditions for kind in condition.kinds)
+        return cls(masks, kinds, np.concatenate(excluded) if excluded else None)
 
 
 Condition: TypeAlias = CategoryCondition | SentenceCondition | VisualPriorCondition
@@ -226,6 +233,19 @@ def default_task(condition: Condition) -> Task:
     if isinstance(condition, CategoryCondition):
         return Task.INSTANCE
     return Task.REFERRING if isinstance(condition, SentenceCondition) else Task.INTERACTIVE
+
+
+def _excluded(given: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Checked masks (E, H, W) of an image of this shape; None where nothing is excluded."""
+    if given is None or not len(given):  # type: ignore[arg-type]
+        return None
+    masks = np.asarray(given).astype(bool)
+    if masks.ndim != 3 or masks.shape[1:] != shape:
+        raise ConditionError(f"Exclusions have shape {masks.shape}: give (E, {shape[0]}, {shape[1]}), as regions have.")
+    empty = np.flatnonzero(~masks.any(axis=(1, 2)))
+    if empty.size:
+        raise ConditionError(f"Exclusion {empty[0] + 1} covers no pixel of the image: draw it inside the image.")
+    return masks
 
 
 def _all(kind: RegionKind, count: int) -> tuple[RegionKind, ...]:

@@ -231,6 +231,8 @@ class CutoutRegions:
     cutouts : tuple of Cutout
     kinds : tuple of {"point", "scribble", "box", "mask"}
         How each was drawn; all ``"mask"`` when not given.
+    excluded : tuple of Cutout
+        What belongs to none of the objects that are asked for.
 
     Raises
     ------
@@ -241,6 +243,7 @@ class CutoutRegions:
     size: tuple[int, int]
     cutouts: tuple[Cutout, ...]
     kinds: tuple[RegionKind, ...] = ()
+    excluded: tuple[Cutout, ...] = ()
 
     def __post_init__(self) -> None:
         cutouts, kinds = tuple(self.cutouts), tuple(self.kinds) or ("mask",) * len(self.cutouts)
@@ -255,8 +258,11 @@ class CutoutRegions:
     @classmethod
     def from_condition(cls, condition: VisualPriorCondition) -> CutoutRegions:
         """The same regions as cutouts."""
-        cutouts = [Cutout.from_mask(mask) for mask in condition.masks]
-        return cls(condition.masks.shape[1:], tuple(cut for cut in cutouts if cut is not None), condition.kinds)
+        cutouts, excluded = (
+            tuple(cut for cut in map(Cutout.from_mask, masks) if cut is not None)
+            for masks in (condition.masks, () if condition.excluded is None else condition.excluded)
+        )
+        return cls(condition.masks.shape[1:], cutouts, condition.kinds, excluded)
 
     @classmethod
     def from_points(cls, points: ArrayLike, size: tuple[int, int], radius: float = 10.0) -> CutoutRegions:

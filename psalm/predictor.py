@@ -147,6 +147,11 @@ class PSALMPredictor(BatchPrediction):
         """Where the model runs."""
         return next(self.model.parameters()).device
 
+    @property
+    def heeds_exclusions(self) -> bool:
+        """Whether regions may come with exclusions, see `VisualPriorCondition`."""
+        return self.config.mask_generator == "two_way"
+
     @cached_property
     def weights_hash(self) -> str:
         """What tells the model's weights from all others; recorded with the objects that they gave."""
@@ -324,8 +329,19 @@ class PSALMPredictor(BatchPrediction):
                     f"The regions have size {condition.masks.shape[1:]}, the image {frame.original} (height, width): "
                     "make them at the image's size."
                 )
-            regions.append(Regions(self._transform.masks(condition.masks, self.device), condition.kinds))
+            regions.append(self._marked(Regions(self._transform.masks(condition.masks), condition.kinds), condition))
         return regions
+
+    def _marked(self, regions: Regions, condition: VisualPriorCondition) -> Regions:
+        """The regions with what stands for them and for what is excluded, where the model knows of it."""
+        from psalm.modeling.prior_encoder import marks_of
+
+        if self.heeds_exclusions:
+            excluded = None if condition.excluded is None else self._transform.masks(condition.excluded)
+            regions = dataclasses.replace(regions, marks=marks_of(regions, excluded))
+        elif condition.excluded is not None:
+            raise ConditionError("This model knows no exclusions: leave `excluded` out, and cut its answers.")
+        return regions.to(self.device)
 
     def _decode(
         self,

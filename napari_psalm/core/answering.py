@@ -156,7 +156,7 @@ class Answerer:
             self._encoded = key
         job.step("Finding objects …")
         task = question.request.task
-        proposals = predictor.predict_proposals(question.asked, task)
+        proposals = predictor.predict_proposals(question.asked(predictor.heeds_exclusions), task)
         return keep(proposals, question.condition, task, pixels.shape[:2], predictor, question.excluded)
 
     def _ready(self, name: str, job: Job) -> Predictor:

@@ -1,4 +1,4 @@
-"""What must not belong to an object. PSALM knows no negative prompts, so its proposals are weighed and cut here."""
+"""What must not belong to an object: proposals are weighed and cut, also where the model was told of it."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def keep(
     Parameters
     ----------
     proposals : MaskProposals
-        A batch of one. The exclusions of a visual prior were asked for after its regions.
+        A batch of one. The exclusions of a visual prior may have been asked for after its regions.
     condition : Condition
         What was asked, without exclusions.
     task : Task

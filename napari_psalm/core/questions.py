@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,11 +126,12 @@ class Question:
         """The exclusions as masks (E, H, W); None when there are none."""
         return np.stack([mark.mask for mark in self.exclusions]) if self.exclusions else None
 
-    @property
-    def asked(self) -> Condition:
-        """What the model is asked: regions that are excluded are asked too, to know what is there."""
+    def asked(self, heeds_exclusions: bool) -> Condition:
+        """What the model is asked; one that knows no exclusions is asked what lies there, too."""
         if not isinstance(self.condition, VisualPriorCondition) or not self.exclusions:
             return self.condition
+        if heeds_exclusions:
+            return replace(self.condition, excluded=self.excluded)
         others = [VisualPriorCondition(mark.mask[None], (mark.kind,)) for mark in self.exclusions]
         return VisualPriorCondition.concatenate([self.condition, *others])
 

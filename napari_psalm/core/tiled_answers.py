@@ -82,7 +82,7 @@ def ask_in_tiles(
     answer = predict_tiled(
         predictor,
         PlanePixels(question.seen),
-        condition,
+        question.asked(heeds_exclusions=True) if by_region and predictor.heeds_exclusions else condition,
         plan,
         task=task,
         score_threshold=None if by_region else FLOOR * least,
@@ -102,7 +102,7 @@ def ask_in_tiles(
 
 
 def drawn_exclusions(question: Question) -> Exclusions:
-    """What was excluded is cut off; the model is not asked what it shows."""
+    """What was excluded is cut off, whatever the model made of it; it is not asked what it shows."""
     if question.excluded is None:
         return Exclusions()
     drawn = tuple(Patch.from_mask(mask) for mask in question.excluded)

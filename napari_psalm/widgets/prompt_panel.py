@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _ASK_EVERY = 120  # milliseconds
 _EXCLUDE_TOOLTIP = (
-    "Mark what does not belong to the object. PSALM knows no negative prompts:\n"
-    "masks that cover the place are ranked lower, and the place itself, with the\n"
-    "object found there, is cut out of the mask. Clicks and shapes can exclude, paint cannot."
+    "Mark what does not belong to the object: it is drawn anew without it.\n"
+    "Where a model knows no exclusions, as the published one, what is found\n"
+    "at the place is cut out of the mask. Clicks and shapes can exclude, paint cannot."
 )
 
 

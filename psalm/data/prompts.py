@@ -46,6 +46,49 @@ def simulate_priors(
     return VisualPriorCondition(regions, kinds)
 
 
+def simulate_exclusions(
+    asked: NDArray[np.bool_], others: NDArray[np.bool_], rng: np.random.Generator, radius: float = 10.0
+) -> NDArray[np.bool_] | None:
+    """One to three clicks (E, H, W) on nothing that is asked for: on other objects, or on the ground close by.
+
+    Parameters
+    ----------
+    asked : (N, H, W) array of bool
+        The objects that are asked for.
+    others : (M, H, W) array of bool
+        Objects beside them.
+    rng : numpy.random.Generator
+    radius : float
+        Of a click, in pixels.
+
+    Returns
+    -------
+    (E, H, W) array of bool, or None
+        None where chance finds no such place.
+    """
+    taken: NDArray[np.bool_] = np.logical_or.reduce(asked)
+    clicks = []
+    for _ in range(int(rng.integers(1, 4))):
+        on_another = len(others) > 0 and rng.random() < 0.7
+        one: NDArray[np.bool_] = rng.choice(others if on_another else asked)
+        allowed = one & ~taken if on_another else _beside(one, taken)
+        if allowed.any():
+            disc = VisualPriorCondition.from_points([click(allowed, rng)], taken.shape, radius).masks[0]
+            clicks.append(disc & ~taken)
+    return np.stack(clicks) if clicks else None
+
+
+def _beside(mask: NDArray[np.bool_], taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is free within half an object's size of its box."""
+    free = np.zeros_like(taken)
+    if mask.any():
+        r0, c0, r1, c1 = _window(mask)
+        rows, columns = (r1 - r0) // 2 + 1, (c1 - c0) // 2 + 1
+        around = slice(max(r0 - rows, 0), r1 + rows), slice(max(c0 - columns, 0), c1 + columns)
+        free[around] = ~taken[around]
+    return free
+
+
 def click(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
     """A pixel (row, column) of the object, more often near its middle than near its edge."""
     r0, c0, r1, c1 = _window(mask)

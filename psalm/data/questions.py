@@ -9,7 +9,7 @@ import numpy as np
 
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task
 from psalm.data.labelled import LabelledImage, Thing
-from psalm.data.prompts import simulate_priors
+from psalm.data.prompts import simulate_exclusions, simulate_priors
 from psalm.data.referring import choose
 from psalm.data.sample import Sample
 from psalm.data.words import ALIASES, COLOURS, plural
@@ -18,6 +18,8 @@ MAX_OBJECTS = 100
 MAX_NAMES = 48
 MAX_SENTENCES = 16
 MAX_REGIONS = 8
+_EXCLUDING = 0.4  # share of the visual priors with clicks on what is not meant
+_BESIDE = 4  # neighbours that may be clicked so
 _MIXED = 0.35  # share of the class lists with names that nobody looked for
 
 _TASKS = {
@@ -239,8 +241,20 @@ def _merge_stuff(
 def _interactive(labelled: LabelledImage, rng: np.random.Generator) -> Sample:
     count = min(int(rng.integers(1, MAX_REGIONS + 1)), len(labelled.things))
     chosen = rng.choice(len(labelled.things), count, replace=False).tolist()
-    condition = simulate_priors(labelled.decode(chosen), rng)
+    masks = labelled.decode(chosen)
+    condition = simulate_priors(masks, rng)
+    if rng.random() < _EXCLUDING:
+        others = labelled.decode(_neighbours(labelled.things, chosen))
+        condition = replace(condition, excluded=simulate_exclusions(masks, others, rng))
     return _sample(labelled, Question(Task.INTERACTIVE, condition, _alone(chosen), tuple(range(count)), True))
+
+
+def _neighbours(things: Sequence[Thing], chosen: Sequence[int]) -> list[int]:
+    """Positions of the objects that are nearest to the chosen ones, and not among them."""
+    centres = np.array([thing.centre for thing in things])
+    others = [i for i in range(len(things)) if i not in chosen]
+    away = [np.square(centres[chosen] - centres[i]).sum(axis=1).min() for i in others]
+    return [others[k] for k in np.argsort(away, kind="stable")[:_BESIDE]]
 
 
 def _referring(labelled: LabelledImage, rng: np.random.Generator, task: Task) -> Question:

@@ -12,7 +12,7 @@ from psalm.modeling.features import Regions
 from psalm.modeling.two_way_decoder import ChannelNorm
 
 NUM_TOKENS = 4  # tokens per prompt; unused ones carry the padding embedding
-_PAD, _POINT, _CORNER0, _CORNER1 = -1, 1, 2, 3
+_PAD, _EXCLUDED, _POINT, _CORNER0, _CORNER1 = -1, 0, 1, 2, 3
 _SURE = 10.0  # logit of a mask's pixels
 
 
@@ -106,14 +106,53 @@ class PriorEncoder(nn.Module):
         return torch.where((labels == _PAD)[..., None], padding, known.to(padding.dtype))
 
 
-def marks_of(regions: Regions) -> tuple[Tensor, Tensor]:
-    """Points (R, 4, 2) (row, column) that stand for regions, in pixels of the model image, and their labels (R, 4)."""
+def marks_of(regions: Regions, excluded: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """What stands for regions: points in pixels of the model image, and what each of them is.
+
+    Parameters
+    ----------
+    regions : Regions
+    excluded : (E, S, S) tensor of bool, optional
+        What belongs to none of the objects. A region takes the nearest of these that it has tokens left for; a click or
+        a stroke keeps what lies under itself, and a stroke gives up one of its points.
+
+    Returns
+    -------
+    points : (R, 4, 2) tensor
+        (row, column).
+    labels : (R, 4) tensor
+    """
     points = torch.zeros(len(regions.kinds), NUM_TOKENS, 2)
     labels = torch.full((len(regions.kinds), NUM_TOKENS), _PAD)
+    outside = torch.zeros(0, 2)
+    if excluded is not None and len(excluded):
+        outside = torch.stack([_middle_pixel(mask) for mask in excluded.cpu()])
     for i, (mask, kind) in enumerate(zip(regions.masks.cpu(), regions.kinds, strict=True)):
         found, label = _prompt_points(mask, kind)
-        points[i, : len(found)], labels[i, : len(found)] = found, label
+        nearest = _nearest(outside, found, mask if kind in ("point", "scribble") else None)
+        if len(nearest) and len(found) == NUM_TOKENS:
+            found, label = found[:-1], label[:-1]
+        nearest = nearest[: NUM_TOKENS - len(found)]
+        count = len(found) + len(nearest)
+        points[i, :count] = torch.cat([found, nearest])
+        labels[i, :count] = torch.cat([label, label.new_full((len(nearest),), _EXCLUDED)])
     return points, labels
+
+
+def _nearest(outside: Tensor, found: Tensor, own: Tensor | None) -> Tensor:
+    """Points (E, 2) that do not lie in a region's `own` mask (S, S), the nearest to its points (n, 2) first."""
+    if own is not None:
+        cells = outside.long()
+        outside = outside[~own[cells[:, 0], cells[:, 1]]]
+    return outside[(outside - found.mean(0)).square().sum(1).argsort()]
+
+
+def _middle_pixel(mask: Tensor) -> Tensor:
+    """Middle (row, column) of the pixel of a mask (S, S) nearest to its centroid."""
+    pixels = mask.nonzero().float()
+    if not len(pixels):
+        return torch.tensor([mask.shape[0] / 2, mask.shape[1] / 2])
+    return pixels[(pixels - pixels.mean(0)).square().sum(1).argmin()] + 0.5
 
 
 def _prompt_points(mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:

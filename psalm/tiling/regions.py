@@ -117,10 +117,7 @@ def _ask(
 ) -> list[tuple[Box, list[int], dict[int, tuple[Cutout | None, float]]]]:
     images = [question.read(source, window) for window, _ in batch]
     conditions = [
-        VisualPriorCondition(
-            np.stack([_drawn(regions.cutouts[i], window, image.shape[:2]) for i in members]),
-            tuple(regions.kinds[i] for i in members),
-        )
+        _condition(regions, window, members, image.shape[:2])
         for (window, members), image in zip(batch, images, strict=True)
     ]
     result = []
@@ -133,6 +130,21 @@ def _ask(
         }
         result.append((window, members, found))
     return result
+
+
+def _condition(
+    regions: CutoutRegions, window: Box, members: Sequence[int], shape: tuple[int, ...]
+) -> VisualPriorCondition:
+    """Some of the regions on a picture (h, w) of a window, and what is excluded there."""
+    masks = np.stack([_drawn(regions.cutouts[i], window, shape) for i in members])
+    low, high = np.asarray(window[:2]), np.asarray(window[2:])
+    excluded = [
+        _drawn(cutout, window, shape)
+        for cutout in regions.excluded
+        if (low <= cutout.centre).all() and (cutout.centre < high).all()
+    ]
+    kinds = tuple(regions.kinds[i] for i in members)
+    return VisualPriorCondition(masks, kinds, np.stack(excluded) if excluded else None)
 
 
 def _drawn(cutout: Cutout, window: Box, shape: tuple[int, ...]) -> np.ndarray:

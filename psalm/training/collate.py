@@ -129,7 +129,10 @@ class Collator:
         if not isinstance(condition, VisualPriorCondition):
             return None
         regions = Regions(self.transform.masks(condition.masks), condition.kinds)
-        return replace(regions, marks=marks_of(regions)) if self._marks else regions
+        if not self._marks:
+            return regions
+        excluded = None if condition.excluded is None else self.transform.masks(condition.excluded)
+        return replace(regions, marks=marks_of(regions, excluded))
 
     def _target(self, sample: Sample) -> Target:
         """Empty masks are left out: no proposal can answer them. A model of one mask answers a sentence with all."""

@@ -27,6 +27,7 @@ class FakePredictor:
     """Finds bright objects: all for a class list, the first for a sentence, the one under each region, if any."""
 
     device = "cpu"
+    heeds_exclusions = False
 
     def __init__(self) -> None:
         self.images = 0

@@ -88,6 +88,9 @@ def test_regions_are_drawn_as_full_ones_are():
     assert all((one.full(size) == mask).all() for one, mask in zip(cut.cutouts, full.masks, strict=True))
     again = CutoutRegions.from_condition(full)
     assert again.cutouts == cut.cutouts
+    assert again.excluded == ()
+    excluding = VisualPriorCondition(full.masks[:1], full.kinds[:1], full.masks[1:])
+    assert CutoutRegions.from_condition(excluding).excluded == cut.cutouts[1:]
     boxes = CutoutRegions.from_boxes([[5, 6, 20, 90]], size)
     assert boxes.cutouts[0].box == (5, 6, 20, 80)
 

@@ -20,6 +20,7 @@ from psalm.errors import ConditionError, ImageError, UnknownNameWarning
 from psalm.modeling.psalm import PSALM
 from psalm.predictor import PSALMPredictor, best_device
 from psalm.prompts import sequence_length
+from tests.psalm.modeling.builders import two_way_config
 
 SHAPE = (40, 60)
 SEG = 390
@@ -176,6 +177,42 @@ def test_more_regions_than_can_be_read_are_asked_in_parts(image):
     assert np.allclose(found.scores, np.concatenate([each.scores for each in expected]))
     batch = predictor.predict_batch([image] * 3, [asked, first, asked])
     assert [len(each) for each in batch] == [3, 2, 3]
+
+
+def excluding(condition: VisualPriorCondition, *points: tuple[int, int]) -> VisualPriorCondition:
+    excluded = VisualPriorCondition.from_points(points, SHAPE, 3).masks
+    return dataclasses.replace(condition, excluded=excluded)
+
+
+def test_what_is_excluded_changes_the_answer_of_a_model_that_heeds_it(image):
+    torch.manual_seed(0)
+    predictor = PSALMPredictor(PSALM(two_way_config(vocab_size=400, max_length=1024)), Letters())  # type: ignore[arg-type]
+    predictor.set_image(image)
+    asked = regions(2)
+    plain, told = (predictor.predict_proposals(each).mask_logits for each in (asked, excluding(asked, (5, 50))))
+    assert (plain - told).abs().max() > 1e-3
+    # Every region sees it, also where they are asked in a batch with others.
+    batch = predictor.predict_batch([image, image], [excluding(asked, (5, 50)), asked])
+    for condition, found in zip([excluding(asked, (5, 50)), asked], batch, strict=True):
+        assert (predictor.predict(condition).masks != found.masks).mean() < 1e-3
+
+
+def test_a_model_that_knows_no_exclusions_says_so(predictor, image):
+    predictor.set_image(image)
+    assert not predictor.heeds_exclusions
+    with pytest.raises(ConditionError, match="knows no exclusions"):
+        predictor.predict(excluding(regions(), (5, 50)))
+
+
+def test_exclusions_are_checked_and_joined():
+    asked = regions(2)
+    with pytest.raises(ConditionError, match="Exclusion 1 covers no pixel"):
+        dataclasses.replace(asked, excluded=np.zeros((1, *SHAPE), bool))
+    with pytest.raises(ConditionError, match="Exclusions have shape"):
+        dataclasses.replace(asked, excluded=np.ones((1, 3, 3), bool))
+    assert dataclasses.replace(asked, excluded=np.zeros((0, *SHAPE), bool)).excluded is None
+    joined = VisualPriorCondition.concatenate([excluding(asked, (5, 50)), asked, excluding(asked, (9, 9))])
+    assert joined.excluded is not None and joined.excluded.shape == (2, *SHAPE)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])

@@ -129,6 +129,17 @@ def test_an_exclusion_goes_with_every_question(bench: Bench) -> None:
     assert [one.patch.column for one in preview.found] == [5]
 
 
+def test_a_model_that_heeds_exclusions_is_told_of_them(bench: Bench) -> None:
+    bench.predictor.heeds_exclusions = True
+    points = bench.viewer.add_points([[15, 10], [15, 30]], features={"object": [1, 0], "exclude": [False, True]})
+    preview = _preview(bench, Task.INTERACTIVE, prompts=PromptLayers(points=points))
+    condition = bench.predictor.asked[-1]
+    assert (len(condition), len(condition.excluded)) == (1, 1)
+    assert condition.excluded[0, 15, 30]
+    assert not condition.excluded[0, 15, 10]
+    assert [one.patch.column for one in preview.found] == [5]
+
+
 def test_an_object_is_refined_by_itself_and_replaced(bench: Bench) -> None:
     labels = bench.ask()
     layer = bench.session.annotation_layer(labels)

@@ -21,6 +21,7 @@ class FieldModel(FieldPredictor):
     """As the window asks it: it also takes whole images, which tiles do not need."""
 
     device = "cpu"
+    heeds_exclusions = False
 
     def set_image(self, image: Any) -> None:
         raise AssertionError("the whole image was asked")

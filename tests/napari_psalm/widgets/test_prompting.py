@@ -122,7 +122,7 @@ def test_an_exclusion_click_takes_an_object_away(window: Window) -> None:
     assert window.columns == [5, 45]
     assert window.preview.question.request.task is Task.INSTANCE
     exclude = next(button for button in window.findChildren(QPushButton) if button.text() == "Exclude")
-    assert "no negative prompts" in exclude.toolTip()
+    assert "does not belong" in exclude.toolTip()
 
 
 def test_a_box_drawn_with_the_mouse_is_a_prompt(window: Window, predictor: Any) -> None:

@@ -137,6 +137,14 @@ def test_many_objects_are_capped_and_then_not_exhaustive(samples: CocoSamples) -
     assert all(len(sample.masks) == 100 and not sample.exhaustive for sample in found)
 
 
+def test_some_visual_priors_say_what_is_not_meant(samples: CocoSamples) -> None:
+    found = [samples.sample(2, np.random.default_rng(seed), Task.INTERACTIVE) for seed in range(12)]
+    told = [sample for sample in found if getattr(sample.condition, "excluded", None) is not None]
+    assert 0 < len(told) < len(found)
+    for sample in told:
+        assert not (sample.condition.excluded & sample.masks.any(axis=0)).any()
+
+
 def test_variants_keep_masks_on_their_objects(samples: CocoSamples) -> None:
     """The image is noise, so the pixels under a mask name the object wherever a window or flip has put it."""
     for variant in range(1, 12):

@@ -3,7 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from psalm.data.prompts import KINDS, click, jittered_box, rough_mask, scribble, simulate_priors
+from psalm.data.prompts import (
+    KINDS,
+    click,
+    jittered_box,
+    rough_mask,
+    scribble,
+    simulate_exclusions,
+    simulate_priors,
+)
 from psalm.data.scenes import SceneSamples
 
 SCENES = SceneSamples(12, seed=5, size=(160, 224))
@@ -60,6 +68,22 @@ def test_each_region_touches_its_object(kind: str) -> None:
     condition = simulate_priors(masks, GENERATOR(0), [kind] * len(masks))
     assert condition.kinds == (kind,) * len(masks)
     assert (condition.masks & masks).any(axis=(1, 2)).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exclusions_lie_close_by_and_on_nothing_that_is_asked(seed: int) -> None:
+    scene = next(scene for scene in map(SCENES.labelled, range(12)) if len(scene.things) > 3)
+    masks = scene.decode(range(len(scene.things)))
+    asked, others = masks[:2], masks[2:]
+    excluded = simulate_exclusions(asked, others, GENERATOR(seed), radius=4)
+    assert excluded is not None and 1 <= len(excluded) <= 3
+    assert excluded.any(axis=(1, 2)).all()
+    assert not (excluded & asked.any(axis=0)).any()
+
+
+def test_where_everything_is_asked_for_nothing_is_excluded() -> None:
+    everything = np.ones((1, 20, 20), dtype=bool)
+    assert simulate_exclusions(everything, everything[:0], GENERATOR(0)) is None
 
 
 def test_the_radius_is_the_callers() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from psalm.modeling.features import Regions
-from psalm.modeling.prior_encoder import NUM_TOKENS, PriorEncoder
+from psalm.modeling.prior_encoder import NUM_TOKENS, PriorEncoder, marks_of
 
 
 @pytest.fixture
@@ -46,6 +46,32 @@ def test_only_a_mask_is_dense(encoder: PriorEncoder) -> None:
 def test_a_region_that_vanished_still_gets_a_token(encoder: PriorEncoder) -> None:
     tokens, _ = encoder(Regions(torch.zeros(1, 64, 64, dtype=torch.bool), ("point",)), (4, 4))
     assert torch.isfinite(tokens).all()
+
+
+def test_exclusions_take_the_tokens_that_are_left_nearest_first() -> None:
+    excluded = torch.stack([block(50, 50, 53, 53), block(20, 40, 23, 43), block(2, 2, 5, 5), block(60, 60, 63, 63)])
+    regions = Regions(torch.stack([block(20, 20, 31, 31), block(10, 10, 40, 40)]), ("point", "box"))
+    points, labels = marks_of(regions, excluded)
+    assert labels.tolist() == [[1, 0, 0, 0], [2, 3, 0, 0]]
+    assert points[0, 1:].tolist() == [[21.5, 41.5], [3.5, 3.5], [51.5, 51.5]]
+    assert points[1, 2:].tolist() == [[21.5, 41.5], [3.5, 3.5]]
+
+
+def test_a_scribble_gives_up_a_point_for_an_exclusion() -> None:
+    scribble = Regions(block(30, 4, 32, 60)[None], ("scribble",))
+    assert marks_of(scribble, block(40, 40, 42, 42)[None])[1].tolist() == [[1, 1, 1, 0]]
+    assert marks_of(scribble, torch.zeros(0, 64, 64, dtype=torch.bool))[1].tolist() == [[1, 1, 1, 1]]
+
+
+def test_a_click_keeps_what_lies_under_itself() -> None:
+    click = Regions(block(20, 20, 31, 31)[None], ("point",))
+    assert marks_of(click, block(24, 24, 27, 27)[None])[1].tolist() == [[1, -1, -1, -1]]
+
+
+def test_an_exclusion_that_is_bent_is_marked_on_itself() -> None:
+    bent = block(10, 10, 40, 12) | block(38, 10, 40, 40)
+    row, column = marks_of(Regions(block(20, 30, 25, 35)[None], ("point",)), bent[None])[0][0, 1].long().tolist()
+    assert bent[row, column]
 
 
 def test_the_grid_has_the_positions_of_its_cells(encoder: PriorEncoder) -> None:

@@ -75,6 +75,7 @@ class FieldPredictor:
     noise: float = 0.0
     seed: int = 0
     asked: list[tuple[int, int]] = field(default_factory=list)
+    excluded: list[NDArray[np.bool_] | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.config = PSALMConfig.small(num_mask_tokens=self.capacity, image_size=256)
@@ -96,6 +97,7 @@ class FieldPredictor:
             return self._all(numbers, condition)
         if isinstance(condition, SentenceCondition):
             return _annotations([numbers > 0], [0.9], (condition.text,), (condition.text,))
+        self.excluded.append(condition.excluded)
         masks, texts = [], []
         for mask, text in zip(condition.masks, prompt_texts(condition), strict=True):
             under = numbers[mask & (numbers > 0)]

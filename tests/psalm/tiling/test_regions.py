@@ -59,6 +59,17 @@ def test_full_masks_may_be_given_too(field):
     assert len(predict_tiled(FieldPredictor(field), field.image, condition, TilePlan(size=128)).objects) == 2
 
 
+def test_each_window_is_told_what_is_excluded_in_it(field):
+    predictor, points = FieldPredictor(field), [(40, 40), (560, 760)]
+    full = VisualPriorCondition.from_points([*points, (50, 60), (300, 400)], field.labels.shape, 3)
+    condition = VisualPriorCondition(full.masks[:2], full.kinds[:2], full.masks[2:])
+    predict_tiled(predictor, field.image, condition, TilePlan(size=128))
+    told = sorted(0 if excluded is None else len(excluded) for excluded in predictor.excluded)
+    assert told == [0, 1]
+    near = next(excluded for excluded in predictor.excluded if excluded is not None)
+    assert near[0, 50, 60] and near.sum() == full.masks[2].sum()
+
+
 def test_regions_of_another_image_are_refused(field):
     regions = CutoutRegions.from_points([(1, 1)], (10, 10))
     with pytest.raises(ConditionError, match="at the image's size"):
