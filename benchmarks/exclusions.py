@@ -71,9 +71,9 @@ def compare(predictor: PSALMPredictor, truth: Mask) -> tuple[float, float, float
     place = VisualPriorCondition.from_points([interior_pixel(beyond)], truth.shape)
     there = answer(predictor, place)
     row, column = interior_pixel(truth)
-    taken = place.masks[0] if there[row, column] else there | place.masks[0]
+    cut = first if there[row, column] else first & ~there
     told = answer(predictor, replace(clicked, excluded=place.masks))
-    return iou(first, truth), iou(first & ~taken, truth), iou(told & ~place.masks[0], truth)
+    return iou(first, truth), iou(cut, truth), iou(told, truth)
 
 
 def answer(predictor: PSALMPredictor, condition: VisualPriorCondition) -> Mask:

@@ -123,8 +123,8 @@ class Question:
 
     @property
     def excluded(self) -> NDArray[np.bool_] | None:
-        """The exclusions as masks (E, H, W); None when there are none."""
-        return np.stack([mark.mask for mark in self.exclusions]) if self.exclusions else None
+        """The exclusions as masks (E, H, W), a click as its pixel alone; None when there are none."""
+        return np.stack([_drawn(mark) for mark in self.exclusions]) if self.exclusions else None
 
     def asked(self, heeds_exclusions: bool) -> Condition:
         """What the model is asked; one that knows no exclusions is asked what lies there, too."""
@@ -134,6 +134,17 @@ class Question:
             return replace(self.condition, excluded=self.excluded)
         others = [VisualPriorCondition(mark.mask[None], (mark.kind,)) for mark in self.exclusions]
         return VisualPriorCondition.concatenate([self.condition, *others])
+
+
+def _drawn(mark: Mark) -> NDArray[np.bool_]:
+    """The pixels that were marked; the disc around a click is how the model is shown it, and may lie on the object."""
+    if mark.kind != "point":
+        return mark.mask
+    pixels = np.argwhere(mark.mask)
+    row, column = pixels[np.square(pixels - pixels.mean(axis=0)).sum(axis=1).argmin()]
+    mask = np.zeros_like(mark.mask)
+    mask[row, column] = True
+    return mask
 
 
 def ask(viewer: ViewerModel, request: Request, layer: AnnotationLayer | None) -> Question:

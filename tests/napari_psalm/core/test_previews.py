@@ -140,6 +140,12 @@ def test_a_model_that_heeds_exclusions_is_told_of_them(bench: Bench) -> None:
     assert [one.patch.column for one in preview.found] == [5]
 
 
+def test_an_exclusion_beside_an_object_takes_nothing_of_it(bench: Bench) -> None:
+    points = bench.viewer.add_points([[15, 10], [15, 18]], features={"object": [1, 0], "exclude": [False, True]})
+    preview = _preview(bench, Task.INTERACTIVE, prompts=PromptLayers(points=points))
+    assert [one.patch.area for one in preview.found] == [100]
+
+
 def test_an_object_is_refined_by_itself_and_replaced(bench: Bench) -> None:
     labels = bench.ask()
     layer = bench.session.annotation_layer(labels)
