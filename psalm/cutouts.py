@@ -258,11 +258,8 @@ class CutoutRegions:
     @classmethod
     def from_condition(cls, condition: VisualPriorCondition) -> CutoutRegions:
         """The same regions as cutouts."""
-        cutouts, excluded = (
-            tuple(cut for cut in map(Cutout.from_mask, masks) if cut is not None)
-            for masks in (condition.masks, () if condition.excluded is None else condition.excluded)
-        )
-        return cls(condition.masks.shape[1:], cutouts, condition.kinds, excluded)
+        excluded = () if condition.excluded is None else _cut_out(condition.excluded)
+        return cls(condition.masks.shape[1:], _cut_out(condition.masks), condition.kinds, excluded)
 
     @classmethod
     def from_points(cls, points: ArrayLike, size: tuple[int, int], radius: float = 10.0) -> CutoutRegions:
@@ -296,6 +293,10 @@ class CutoutRegions:
             drawn = VisualPriorCondition.from_points([point - corner], (int(shape[0]), int(shape[1])), radius)
             cutouts.append(Cutout.from_mask(drawn.masks[0], (int(corner[0]), int(corner[1]))))
         return cls(size, tuple(cut for cut in cutouts if cut is not None), _all("point", len(cutouts)))
+
+
+def _cut_out(masks: NDArray[np.bool_]) -> tuple[Cutout, ...]:
+    return tuple(cut for cut in map(Cutout.from_mask, masks) if cut is not None)
 
 
 def intersection(one: Iterable[int], other: Iterable[int]) -> tuple[int, int, int, int] | None:

@@ -126,7 +126,7 @@ def marks_of(regions: Regions, excluded: Tensor | None = None) -> tuple[Tensor, 
     labels = torch.full((len(regions.kinds), NUM_TOKENS), _PAD)
     outside = torch.zeros(0, 2)
     if excluded is not None and len(excluded):
-        outside = torch.stack([_middle_pixel(mask) for mask in excluded.cpu()])
+        outside = torch.stack([_most_central(mask.nonzero().float()) for mask in excluded.cpu()]) + 0.5
     for i, (mask, kind) in enumerate(zip(regions.masks.cpu(), regions.kinds, strict=True)):
         found, label = _prompt_points(mask, kind)
         nearest = _nearest(outside, found, mask if kind in ("point", "scribble") else None)
@@ -147,12 +147,9 @@ def _nearest(outside: Tensor, found: Tensor, own: Tensor | None) -> Tensor:
     return outside[(outside - found.mean(0)).square().sum(1).argsort()]
 
 
-def _middle_pixel(mask: Tensor) -> Tensor:
-    """Middle (row, column) of the pixel of a mask (S, S) nearest to its centroid."""
-    pixels = mask.nonzero().float()
-    if not len(pixels):
-        return torch.tensor([mask.shape[0] / 2, mask.shape[1] / 2])
-    return pixels[(pixels - pixels.mean(0)).square().sum(1).argmin()] + 0.5
+def _most_central(pixels: Tensor) -> Tensor:
+    """The one of pixels (n, 2) that is nearest to their mean."""
+    return pixels[(pixels - pixels.mean(0)).square().sum(1).argmin()]
 
 
 def _prompt_points(mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
@@ -164,7 +161,7 @@ def _prompt_points(mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
         return pixels.mean(0, keepdim=True) + 0.5, torch.tensor([_POINT])
     if kind == "scribble":
         # Farthest pixels first: four points spread over the stroke.
-        chosen = [pixels[(pixels - pixels.mean(0)).square().sum(1).argmin()]]
+        chosen = [_most_central(pixels)]
         distance = (pixels - chosen[0]).square().sum(1)
         while len(chosen) < NUM_TOKENS and distance.max() > 0:
             chosen.append(pixels[distance.argmax()])
