@@ -8,8 +8,8 @@ verified, the next one opened. Run it where there is a screen, or under Xvfb:
 
 from __future__ import annotations
 
+import argparse
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -115,4 +115,6 @@ def make_folder(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="?", type=Path, default=PICTURES, help="folder for the pictures")
+    main(parser.parse_args().pictures)

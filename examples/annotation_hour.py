@@ -8,7 +8,7 @@ where there is a screen, or under Xvfb:
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -212,4 +212,6 @@ def main(pictures: Path = PICTURES) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures", nargs="?", type=Path, default=PICTURES, help="folder for the pictures")
+    main(parser.parse_args().pictures)

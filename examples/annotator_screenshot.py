@@ -7,7 +7,7 @@ Run it where there is a screen, or under Xvfb:
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,4 +70,6 @@ def main(path: Path = PICTURE) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", nargs="?", type=Path, default=PICTURE, help="the file that is written")
+    main(parser.parse_args().picture)

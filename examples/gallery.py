@@ -5,7 +5,7 @@ python examples/gallery.py [FOLDER]
 
 from __future__ import annotations
 
-import sys
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,4 +128,6 @@ def frame(picture: NDArray[np.uint8], box: tuple[float, ...] | None, caption: st
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="folder for the pictures")
+    main(parser.parse_args().folder)

@@ -11,9 +11,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from psalm.data.labelled import LabelledImage
 from psalm.data.mixture import Samples
@@ -66,6 +67,8 @@ class Describer:
         See `DescribedSamples`.
     workers : int
         Processes that read images and labels ahead; 0 does it in between.
+    accelerator : accelerate.Accelerator, optional
+        Where several processes train, each describes its share of the images first.
 
     Raises
     ------
@@ -74,7 +77,13 @@ class Describer:
     """
 
     def __init__(
-        self, model: PSALM, folder: Path | str, autocast: Autocast, thin: bool = False, workers: int = 0
+        self,
+        model: PSALM,
+        folder: Path | str,
+        autocast: Autocast,
+        thin: bool = False,
+        workers: int = 0,
+        accelerator: Accelerator | None = None,
     ) -> None:
         if not isinstance(model.mask_generator, TwoWayGenerator):
             raise ConfigError(f"described needs the two_way generator, not {model.config.mask_generator}.")
@@ -87,6 +96,7 @@ class Describer:
         self._folder = self._cache.folder / f"described-{_weights_hash(model.projector)}"
         self._folder.mkdir(exist_ok=True)
         self._autocast, self._thin, self._workers = autocast, thin, workers
+        self._accelerator = accelerator if accelerator and accelerator.num_processes > 1 else None
 
     def __call__(self, samples: Samples[Any], progress: Progress | None = None) -> DescribedSamples:
         """Describe every image of a collection.
@@ -98,22 +108,31 @@ class Describer:
         """
         if not isinstance(samples, Labelled):
             raise ConfigError(f"{type(samples).__name__} cannot be described: leave it to stages that see pixels.")
-        paths: list[Path] = []
-        with evaluating(self.model):
-            for batch in self._read_ahead(samples):
-                if progress:
-                    progress(len(paths), len(samples))
-                self._describe([one for one in batch if isinstance(one, _Undescribed)])
-                paths += [one.path if isinstance(one, _Undescribed) else one for one in batch]
+        if self._accelerator:
+            share = range(self._accelerator.process_index, len(samples), self._accelerator.num_processes)
+            self._describe_all(samples, share, progress)
+            self._accelerator.wait_for_everyone()
+        paths = self._describe_all(samples, range(len(samples)), progress)
         # Read at the end: small records between the large tensors of the encoder would keep memory from being freed.
         images = [DescribedImage.load(path) for path in paths]
         if not self.generator.standardise.measured:
             self._measure(images)
         return DescribedSamples(samples.sources, images, samples.sentence_lists, self._thin)
 
-    def _read_ahead(self, samples: Labelled) -> Iterator[list[_Undescribed | Path]]:
-        """All images in order, a few at a time."""
-        images = _Reading(samples, ImageTransform(self.model.config), self._folder)
+    def _describe_all(self, samples: Labelled, which: range, progress: Progress | None) -> list[Path]:
+        """Where the descriptions of some images are; those that are missing are made."""
+        paths: list[Path] = []
+        with evaluating(self.model):
+            for batch in self._read_ahead(samples, which):
+                if progress:
+                    progress(len(paths), len(which))
+                self._describe([one for one in batch if isinstance(one, _Undescribed)])
+                paths += [one.path if isinstance(one, _Undescribed) else one for one in batch]
+        return paths
+
+    def _read_ahead(self, samples: Labelled, which: range) -> Iterator[list[_Undescribed | Path]]:
+        """Some images in order, a few at a time."""
+        images = Subset(_Reading(samples, ImageTransform(self.model.config), self._folder), which)
         at_once = 1 if self.device.type == "cpu" else _AT_ONCE
         return iter(DataLoader(images, at_once, num_workers=self._workers, collate_fn=list, worker_init_fn=calm))
 

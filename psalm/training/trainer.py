@@ -215,7 +215,9 @@ class Trainer:
         if stage.described:
             on_cpu = self.accelerator.device.type == "cpu"  # where all cores are busy with the images themselves
             workers = 0 if on_cpu else self.config.workers
-            describer = Describer(self.model, folder, self.accelerator.autocast, thin=True, workers=workers)
+            describer = Describer(
+                self.model, folder, self.accelerator.autocast, thin=True, workers=workers, accelerator=self.accelerator
+            )
 
             def progress(done: int, total: int) -> None:
                 self.live.describing(done, total)
