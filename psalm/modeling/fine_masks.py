@@ -64,20 +64,26 @@ class FineMasks(nn.Module):
         if not len(large):
             return large
         levels = level if level.ndim == 4 else level[None]
-        images = F.pixel_shuffle(self.image(self.norm(levels.movedim(1, -1)).movedim(-1, 1)), SCALE)
         of = torch.zeros(len(large), dtype=torch.long, device=large.device) if of is None else of
         if large.device.type != "cpu":
-            return self._all_redrawn(large, states, images[of])
-        drawn = []
-        for mask, state, image in zip(large, states, of.tolist(), strict=True):
-            box = _box_around(mask)
-            drawn.append(mask if box is None else self._redrawn(mask, state, images[image], box))
-        return torch.stack(drawn)
+            return self._all_redrawn(large, states, self._image(levels)[of])
+        each = zip(large, states, of.tolist(), strict=True)
+        return torch.stack([self._redrawn(mask, state, levels[image]) for mask, state, image in each])
 
-    def _redrawn(self, mask: Tensor, state: Tensor, image: Tensor, box: tuple[slice, slice]) -> Tensor:
-        """The mask with another part in its box."""
-        part = mask[box]
-        change = self._correction(part[None], state[None], image[(slice(None), *box)][None])[0]
+    def _image(self, levels: Tensor) -> Tensor:
+        """What the encoder's finest level (B, channels, h, w) tells of an outline, (B, C, 2h, 2w)."""
+        return F.pixel_shuffle(self.image(self.norm(levels.movedim(1, -1)).movedim(-1, 1)), SCALE)
+
+    def _redrawn(self, mask: Tensor, state: Tensor, level: Tensor) -> Tensor:
+        """The mask (2h, 2w) with another part in its box; of the level (channels, h, w) no more than this is read."""
+        box = _box_around(mask)
+        if box is None:
+            return mask
+        part, corner = mask[box], [side.start % SCALE for side in box]
+        rows, columns = (slice(side.start // SCALE, -(-side.stop // SCALE)) for side in box)
+        image = self._image(level[None, :, rows, columns])
+        image = image[..., corner[0] : corner[0] + part.shape[0], corner[1] : corner[1] + part.shape[1]]
+        change = self._correction(part[None], state[None], image)[0]
         mask = mask.clone()
         mask[box] = part + change.to(part.dtype)
         return mask

@@ -22,7 +22,7 @@ from psalm.training.targets import Target
 _FIRST_OF_POINT, _FIRST = 1.0, 0.5  # how much the first draft, the safest guess, learns beside the best one
 _FOCAL, _QUALITY, _CHOICE, _KEEP, _KEEP_MASKS = 0.5, 3.0, 0.5, 1.0, 0.5
 _SHARPNESS = 20.0  # how decidedly the better estimate is taken to be chosen
-_KEPT = 3  # seeds per image
+_ON_OBJECTS = 2 / 3  # share of the seeds
 _ITS_OWN = 0.3  # IoU below which a draft shows another object, whose outline is not known
 
 
@@ -116,8 +116,9 @@ class DraftLoss:
         return ((dice_loss(fine, truth) + wrong / size) * own).sum() / own.sum().clamp(min=1)
 
     def _drift(self, features: ImageFeatures, question: _Question, truth: Tensor, images: Tensor | None) -> Tensor:
-        """How far the drafts of some seeds, most of them on objects, are from what they were."""
-        seeds, of = question.seeds(truth, self._generator.prior_encoder.image_size)
+        """How far the drafts of a seed in each image, most of them on objects, are from what they were."""
+        seeds = question.seeds(truth, self._generator.prior_encoder.image_size)
+        of = torch.arange(len(seeds), device=seeds.device)
         masks, quality, states = self._generator.decode_seeds(features, of, seeds)
         with torch.no_grad():
             earlier = self._features_before(features, images)
@@ -187,19 +188,21 @@ class _Question:
         parts = truth.split(list(self.counts))
         return torch.stack([part.amax(0) if len(part) else truth.new_zeros(truth.shape[1:]) for part in parts])
 
-    def seeds(self, truth: Tensor, side: int) -> tuple[Tensor, Tensor]:
-        """Places (M, 2) anywhere, all but the last of each image on its objects while there are enough; images (M,)."""
+    def seeds(self, truth: Tensor, side: int) -> Tensor:
+        """A place (B, 2) in each image, most of them on one of its objects (N, h, w)."""
         h, w = truth.shape[-2:]
-        of = torch.arange(len(self.counts), device=truth.device).repeat_interleave(_KEPT)
-        points = torch.rand(len(of), 2, device=truth.device) * side
-        ranks = [(b, rank) for b, count in enumerate(self.counts) for rank in range(count)]
-        moved = [i for i, (_, rank) in enumerate(ranks) if rank < _KEPT - 1]
-        slots = torch.tensor([_KEPT * ranks[i][0] + ranks[i][1] for i in moved], device=truth.device)
-        inside = (truth[torch.tensor(moved, device=truth.device)] > 0.5).flatten(1)
+        counts, device = torch.tensor(self.counts), truth.device
+        places = torch.rand(len(counts), 2, device=device) * side
+        images = ((counts > 0) & (torch.rand(len(counts)) < _ON_OBJECTS)).nonzero()[:, 0]
+        if not len(images):
+            return places
+        objects = (counts.cumsum(0) - counts + (torch.rand(len(counts)) * counts).long())[images]
+        inside = (truth[objects.to(device)] > 0.5).flatten(1)
         cell = torch.multinomial(inside + 1e-9, 1)[:, 0]
-        places = (torch.stack([cell // w, cell % w], dim=1) + 0.5) * side / truth.new_tensor([h, w])
-        points[slots] = torch.where(inside.any(1)[:, None], places, points[slots])
-        return points, of
+        on_objects = (torch.stack([cell // w, cell % w], dim=1) + 0.5) * side / truth.new_tensor([h, w])
+        images = images.to(device)
+        places[images] = torch.where(inside.any(1)[:, None], on_objects, places[images])
+        return places
 
 
 def _filled(

@@ -120,7 +120,7 @@ def test_every_draft_learns_how_good_it_is(generator: TwoWayGenerator, image: Im
         return float((quality[target.labels] - truth).abs().mean())
 
     before = wrong()
-    learn(generator, image, DraftLoss(generator), steps=150)
+    learn(generator, image, DraftLoss(generator), steps=250)
     assert wrong() < 0.5 * before
 
 
@@ -221,7 +221,8 @@ def test_a_backbone_that_learns_is_compared_with_what_it_was(generator: TwoWayGe
             for parameter in backbone.parameters():
                 parameter.add_(amount * torch.randn_like(parameter))
             torch.manual_seed(1)
-            drifts.append(float(loss._drift(seen(backbone, generator, images), asked, truth, images)))
+            now = seen(backbone, generator, images)  # some of the seeds lie outside of the objects
+            drifts.append(sum(float(loss._drift(now, asked, truth, images)) for _ in range(12)))
     # Masks that were nothing but empty or full differ from themselves by what dice says of soft masks.
     assert drifts[0] < drifts[1]
     with pytest.raises(ConfigError, match="cache: false"):
