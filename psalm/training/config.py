@@ -94,6 +94,13 @@ class DataConfig:
         if not 0 < self.share <= 1:
             raise ConfigError(f"share is {self.share}: give a number above 0, at most 1.")
 
+    def serves(self, lesson: Lesson) -> bool:
+        """Whether samples may be about a task, or are conversations."""
+        talks = self.kind == "conversations"
+        if talks or lesson == CONVERSATION:
+            return talks and lesson == CONVERSATION
+        return not self.tasks or lesson in self.tasks
+
 
 @dataclass(frozen=True)
 class ValidationConfig:

@@ -143,24 +143,16 @@ def open_mixtures(
     ConfigError
         When a task has no collection.
     """
-    wanted = [entry for entry in data if any(_serves(entry, task) for task in tasks)]
+    wanted = [entry for entry in data if any(entry.serves(task) for task in tasks)]
     opened: list[tuple[DataConfig, Samples[Any]]] = [(entry, open_samples(entry)) for entry in wanted]
     if change:
         opened = [(entry, change(samples)) for entry, samples in opened]
     mixtures: dict[Lesson, Mixture[Any]] = {}
     for task in dict.fromkeys(tasks):
-        members = [(samples, entry.weight) for entry, samples in opened if _serves(entry, task)]
+        members = [(samples, entry.weight) for entry, samples in opened if entry.serves(task)]
         if not members and task == CONVERSATION:
             raise ConfigError("No entry of data has conversations: add one of kind 'conversations'.")
         if not members:
             raise ConfigError(f"No entry of data serves the task {Task(task).value}: add it to the tasks of one.")
         mixtures[task] = Mixture(members, temper)
     return mixtures
-
-
-def _serves(entry: DataConfig, lesson: Lesson) -> bool:
-    """Whether samples of an entry may be about a task, or are conversations."""
-    talks = entry.kind == "conversations"
-    if talks or lesson == CONVERSATION:
-        return talks and lesson == CONVERSATION
-    return not entry.tasks or lesson in entry.tasks

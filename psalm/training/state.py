@@ -86,18 +86,25 @@ class RunState:
         Raises
         ------
         ConfigError
-            When the model, the data, the seed, or a stage that has begun differs. Later stages may be edited.
+            When the model, the seed, a stage that has begun, or the data that it learns from differs. Later stages may
+            be edited, and the data of these alone.
         """
         # Read anew, so that settings that did not exist yet have their defaults.
-        old, new = TrainConfig.from_dict(self.config).to_dict(), config.to_dict()
         begun = self.stage + (self.step > 0)
-        same = {
-            **{name: old[name] == new[name] for name in ("model", "data", "seed", "precision", "ema", "temper")},
-            "stages": old["stages"][:begun] == new["stages"][:begun],
-        }
-        changed = [name for name, equal in same.items() if not equal]
+        old, new = (_so_far(each, begun) for each in (TrainConfig.from_dict(self.config), config))
+        changed = [name for name in old if old[name] != new[name]]
         if changed:
             raise ConfigError(
                 f"The folder {config.output} holds a run with other settings ({', '.join(changed)}): "
                 "choose another output, or start afresh with resume=False."
             )
+
+
+def _so_far(config: TrainConfig, begun: int) -> dict[str, Any]:
+    """What decides how a run is after its first `begun` stages."""
+    settings, stages = config.to_dict(), config.stages[:begun]
+    lessons = {lesson for stage in stages for lesson in stage.micro_batches}
+    served = [any(entry.serves(lesson) for lesson in lessons) for entry in config.data]
+    data = [entry for entry, serves in zip(settings["data"], served, strict=True) if serves]
+    same = {name: settings[name] for name in ("model", "seed", "precision", "ema", "temper")}
+    return same | {"data": data, "stages": settings["stages"][:begun]}

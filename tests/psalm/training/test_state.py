@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from psalm.errors import ConfigError
 from psalm.modeling.psalm import PSALM
+from psalm.training.config import TrainConfig
 from psalm.training.state import RunState
 from tests.psalm.modeling.builders import two_way_config
 
@@ -30,3 +33,17 @@ def test_a_state_at_the_start_of_a_stage_has_no_best_weights(tmp_path: Path) -> 
     RunState({}, 1, 0, {"mask_generator.seg_query": torch.zeros(1)}).save(tmp_path / "state.pt")
     state = RunState.load(tmp_path / "state.pt")
     assert state.best is None and list(state.model) == ["mask_generator.seg_query"]
+
+
+def test_the_data_of_later_stages_may_be_edited_and_that_of_begun_ones_not(settings: dict[str, Any]) -> None:
+    settings["data"] = [
+        {"kind": "scenes", "tasks": [task], "options": {"count": 2}} for task in ("panoptic", "instance")
+    ]
+    stage = settings["stages"][0]
+    settings["stages"] = [stage | {"name": task, "tasks": {task: 1}} for task in ("panoptic", "instance")]
+    state = RunState(TrainConfig.from_dict(settings).to_dict(), 0, 2, {})
+    settings["data"][1]["options"]["count"] = 3
+    state.check(TrainConfig.from_dict(settings))
+    state.stage = 1
+    with pytest.raises(ConfigError, match=r"other settings \(data\)"):
+        state.check(TrainConfig.from_dict(settings))
