@@ -16,6 +16,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from psalm.conditions import Task
+from psalm.config import PSALMConfig
 from psalm.data.mixture import Mixture
 from psalm.data.scenes import SceneSamples
 from psalm.errors import ConfigError
@@ -30,11 +31,23 @@ from psalm.training.feature_cache import FeatureCache
 from psalm.training.frozen import train_only
 from psalm.training.sources import build_model
 from psalm.training.stream import StageBatches, read_steps
-from tests.psalm.training.drafting import drafting_config
 
 TRAINED = ["language_model", "query_projector", "category_projector", "sentence_projector", "mask_generator.token"]
 SCENES = SceneSamples(3, seed=4, size=(64, 96))
 IOU = CriterionConfig(mask_loss=False, match_on="iou", min_match_iou=0.3, extra_positives_iou=0.3)
+
+
+def drafting_config() -> PSALMConfig:
+    return PSALMConfig.small(
+        image_size=128,
+        backbone="tiny_vit",
+        mask_generator="two_way",
+        num_seeds=16,
+        num_mask_tokens=6,
+        hidden_dim=64,
+        max_length=1024,
+        mask_token_attention="full",
+    )
 
 
 @pytest.fixture(scope="module")

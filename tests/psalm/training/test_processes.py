@@ -15,7 +15,7 @@ import torch
 from psalm.errors import ConfigError
 from psalm.training.config import StageConfig
 from psalm.training.sharing import check_shares
-from tests.psalm.training.drafting import drafting_config
+from tests.psalm.modeling.builders import two_way_config
 
 # Trains as a user's command does, and keeps the gradients of each step.
 SCRIPT = """
@@ -93,7 +93,7 @@ def test_two_processes_give_the_gradients_of_one(settings: dict[str, Any], tmp_p
 
 
 def test_each_process_describes_its_share_of_the_images(settings: dict[str, Any], tmp_path: Path) -> None:
-    settings["model"]["config"] = drafting_config().to_dict()
+    settings["model"]["config"] = two_way_config().to_dict()
     settings["data"][0]["options"]["count"] = 5
     stage = {"name": "names", "train": ["language_model"], "tasks": {"instance": 1}, "described": True, "cache": True}
     stage |= {"steps": 1, "accumulate": 2, "variants": 1, "criterion": {"mask_loss": False, "match_on": "iou"}}
