@@ -124,7 +124,7 @@ def save_model(
         Plain JSON, for whoever loads the model.
     dtype : torch.dtype, optional
         Precision of the weights in the file, say ``torch.float16`` for half the size; as in memory when not given.
-        Running statistics stay as they are.
+        Running variances stay as they are.
     largest_part : int
         Bytes; larger weights are written in several parts with an index.
 
@@ -134,11 +134,10 @@ def save_model(
         When the folder cannot be written.
     """
     folder = Path(folder)
-    parameters = {name for name, _ in model.named_parameters()}
-    state = {
-        name: cast(tensor, dtype if name in parameters else None).cpu().contiguous()
-        for name, tensor in model.state_dict().items()
-    }
+    state = model.state_dict()
+    # A running mean is no finer than the weights before it; a variance may lie beyond what half precision holds.
+    coarse = {name for name, _ in model.named_parameters()} | {name for name in state if name.endswith("running_mean")}
+    state = {name: cast(value, dtype if name in coarse else None).cpu().contiguous() for name, value in state.items()}
     write_weights(folder, state, largest_part)
     with replacing(folder / "tokenizer.json") as path:
         tokenizer.backend_tokenizer.save(str(path))

@@ -119,6 +119,16 @@ def test_half_precision_halves_the_file_and_loads_as_float32(
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
 
 
+def test_in_half_precision_running_variances_alone_stay_as_they_are(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = PSALM(PSALMConfig.small(backbone="tiny_vit", mask_generator="two_way", image_size=128))
+    save_model(tmp_path, model, tokenizer, dtype=torch.float16)
+    state = read_weights(tmp_path)
+    for ending, precision in (("running_mean", torch.float16), ("running_var", torch.float32)):
+        assert {value.dtype for name, value in state.items() if name.endswith(ending)} == {precision}
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 @pytest.mark.parametrize("damage", ["missing", "cut"])
 def test_a_missing_or_damaged_file_is_named(folder: Path, name: str, damage: str) -> None:
