@@ -124,7 +124,7 @@ def save_model(
         Plain JSON, for whoever loads the model.
     dtype : torch.dtype, optional
         Precision of the weights in the file, say ``torch.float16`` for half the size; as in memory when not given.
-        Running variances stay as they are.
+        Of the buffers running means alone follow it.
     largest_part : int
         Bytes; larger weights are written in several parts with an index.
 
