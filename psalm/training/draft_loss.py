@@ -32,8 +32,9 @@ class DraftLoss:
     A click may mean a part or a whole, so its best draft is one of the three that are meant for that; the first is what
     can be said without knowing. The decoder also drafts around seeds: those outside of the labelled objects are held
     where they were when the stage began, or it would forget how to draw what nobody labelled, a vessel, a word on a
-    page. With a frozen encoder, what the decoder's states say of all seeds' drafts is held as well, since the language
-    side may have learnt to read them; when the encoder learns, that cannot be, and the language side learns afterwards.
+    page. What the decoder's states say of all seeds' drafts is held as well, for a language side that has learnt to read
+    them. This holds back what is learnt of clicks, which are the same to the decoder as seeds; so a recipe in which the
+    language side learns afterwards does without, and where the encoder learns it cannot be.
 
     A box is drafted twice, and the mean of all its drafts is its mask; the second drafts and the mean learn the object
     as well. The outlines of what would be shown are learnt beside, and change nothing of the drafts.
@@ -44,10 +45,15 @@ class DraftLoss:
         As it is before the stage.
     backbone : nn.Module, optional
         As it is before the stage, where it learns as well.
+    hold_states : bool
+        Whether what is said of the seeds' drafts on labelled objects is held too. Not where the backbone learns.
     """
 
-    def __init__(self, generator: TwoWayGenerator, backbone: nn.Module | None = None) -> None:
+    def __init__(
+        self, generator: TwoWayGenerator, backbone: nn.Module | None = None, hold_states: bool = True
+    ) -> None:
         self._generator = generator
+        self._hold_states = hold_states and backbone is None
         self._before = deepcopy(generator).requires_grad_(False)
         self._backbone_before = None if backbone is None else deepcopy(backbone).requires_grad_(False)
         for module in (self._before, self._backbone_before):
@@ -129,7 +135,7 @@ class DraftLoss:
         redrawn = dice_loss(masks[:, 1:].float().flatten(0, 1), (masks_before[:, 1:] > 0).float().flatten(0, 1))
         forgotten = (redrawn.unflatten(0, (len(seeds), -1)) * outside).mean()
         misjudged = (quality.float() - quality_before.float()).square()
-        if self._backbone_before is not None:
+        if not self._hold_states:
             return _KEEP * ((misjudged * outside).mean() + _KEEP_MASKS * forgotten)
         scale = before.float().std().clamp(min=1e-6)
         change = ((states.float() - before.float()) / scale).square().mean()

@@ -149,6 +149,9 @@ class StageConfig:
         Weight of the mask generator's loss on where it looks for objects, on panoptic batches; 0 is off.
     draft_weight : float
         Weight of the loss of what the two-way generator drafts around visual priors, on interactive batches; 0 is off.
+    hold_states : bool
+        With `draft_weight`: whether what the decoder says of drafts on labelled objects stays what it was, for a language
+        side that has learnt to read it. False lets clicks learn more, where the language side learns afterwards.
     criterion : CriterionConfig
     """
 
@@ -177,6 +180,7 @@ class StageConfig:
     questions: int = 1
     seed_weight: float = 0.0
     draft_weight: float = 0.0
+    hold_states: bool = True
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
 
     def __post_init__(self) -> None:

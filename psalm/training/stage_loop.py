@@ -213,7 +213,8 @@ class StageLoop:
 
     def _draft_loss(self) -> DraftLoss:
         learns = any(parameter.requires_grad for parameter in self.model.backbone.parameters())
-        return DraftLoss(self._two_way("draft_weight"), self.model.backbone if learns else None)
+        backbone = self.model.backbone if learns else None
+        return DraftLoss(self._two_way("draft_weight"), backbone, self.stage.hold_states)
 
     def _two_way(self, option: str) -> TwoWayGenerator:
         """The mask generator, which must be the two-way one for some options."""

@@ -229,6 +229,20 @@ def test_a_backbone_that_learns_is_compared_with_what_it_was(generator: TwoWayGe
         loss(seen(backbone, generator, images), [regions], [target])
 
 
+def test_drafts_on_labelled_objects_are_held_only_where_asked(generator: TwoWayGenerator, image: ImageFeatures) -> None:
+    regions, target = question()
+    everywhere = Target(torch.ones_like(target.masks), target.labels)
+    asked = _Question.of_batch([regions], [everywhere], torch.device("cpu"))
+    free, held = DraftLoss(generator, hold_states=False), DraftLoss(generator)
+    with torch.no_grad():
+        for parameter in generator.decoder.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        truth = everywhere.masks[:, ::4, ::4].float()
+        assert float(free._drift(image, asked, truth, None)) == 0 < float(held._drift(image, asked, truth, None))
+        beside = target.masks[:, ::4, ::4].float() * 0  # nothing is labelled
+        assert float(free._drift(image, asked, beside, None)) > 0
+
+
 def test_a_batch_is_the_mean_of_its_regions(generator: TwoWayGenerator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psalm.training.draft_loss._KEEP", 0.0)
     torch.manual_seed(3)
