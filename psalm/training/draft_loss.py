@@ -32,9 +32,9 @@ class DraftLoss:
     A click may mean a part or a whole, so its best draft is one of the three that are meant for that; the first is what
     can be said without knowing. The decoder also drafts around seeds: those outside of the labelled objects are held
     where they were when the stage began, or it would forget how to draw what nobody labelled, a vessel, a word on a
-    page. What the decoder's states say of all seeds' drafts is held as well, for a language side that has learnt to read
-    them. This holds back what is learnt of clicks, which are the same to the decoder as seeds; so a recipe in which the
-    language side learns afterwards does without, and where the encoder learns it cannot be.
+    page. What the decoder's states say of all seeds' drafts is held as well, for a language side that has learnt to
+    read them. This holds back what is learnt of clicks, which are the same to the decoder as seeds; so a recipe in which
+    the language side learns afterwards does without, and where the encoder learns it cannot be.
 
     A box is drafted twice, and the mean of all its drafts is its mask; the second drafts and the mean learn the object
     as well. The outlines of what would be shown are learnt beside, and change nothing of the drafts.
@@ -49,9 +49,7 @@ class DraftLoss:
         Whether what is said of the seeds' drafts on labelled objects is held too. Not where the backbone learns.
     """
 
-    def __init__(
-        self, generator: TwoWayGenerator, backbone: nn.Module | None = None, hold_states: bool = True
-    ) -> None:
+    def __init__(self, generator: TwoWayGenerator, backbone: nn.Module | None = None, hold_states: bool = True) -> None:
         self._generator = generator
         self._hold_states = hold_states and backbone is None
         self._before = deepcopy(generator).requires_grad_(False)
