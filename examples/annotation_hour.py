@@ -146,7 +146,7 @@ class Hour:
         """A sentence finds one more."""
         question = self.annotator.question
         question.mode.choose(SENTENCE)
-        question.sentence.setText("the coin at the top right")
+        question.sentence.setText("the coin at the bottom right")
         self.annotator.segment()
         self.settle()
         self.picture("7-sentence")

@@ -52,7 +52,7 @@ PANELS = (
     Panel("coins", classes=("coin",)),
     Panel("coins", sentence="the coin at the bottom left"),
     Panel("coins", sentence="the rightmost coin"),
-    Panel("coins", sentence="the coin at the top right"),
+    Panel("coins", sentence="the coin at the top left"),
     Panel("chelsea", sentence="the cat"),
     Panel("camera", classes=("person",)),
     Panel("astronaut", sentence="the person"),
@@ -75,7 +75,7 @@ FAILURES = (
     Panel("hubble_deep_field", classes=("particle",), note="a few of hundreds"),
     Panel("retina", click=(437, 278), note="a vessel was meant"),
     Panel("astronaut", classes=("person",), note="and a rocket"),
-    Panel("coins", sentence="the biggest coin", note="the third biggest"),
+    Panel("coins", sentence="the coin at the top right", note="beside it"),
     Panel("gravel", box=(60, 60, 130, 140), note="no stone fills it"),
 )
 

@@ -28,7 +28,7 @@ class Question:
 
 
 QUESTIONS = (
-    Question("coins", "Greek coins", ("coin",), "the coin at the top right", (52, 44)),
+    Question("coins", "Greek coins", ("coin",), "the coin at the bottom right", (52, 44)),
     Question("cell", "Cell in brightfield", ("cell",), "the cell", (374, 427)),
     Question("chelsea", "Chelsea the cat", ("cat",), "the cat", (200, 190)),
     Question("astronaut", "Eileen Collins", ("person",), "the person", (400, 440)),

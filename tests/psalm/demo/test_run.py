@@ -24,7 +24,7 @@ def test_writes_annotations_pictures_and_the_page(tmp_path, fake_predictor):
     assert len(list((tmp_path / "overlays").iterdir())) == 6
     text = page.read_text(encoding="utf-8")
     assert text.count('<img src="data:image/jpeg;base64,') == 8
-    assert "the coin at the top right" in text and "0.90" in text and "http" not in text
+    assert "the coin at the bottom right" in text and "0.90" in text and "http" not in text
     assert seen[0] == (0, 2, QUESTIONS[0].title) and seen[-1] == (2, 2, "")
     assert len(fake_predictor.images) == 2
 
