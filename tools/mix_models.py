@@ -8,13 +8,13 @@ A share of 0 gives the weights of the first model, 1 those of the second; what `
 from __future__ import annotations
 
 import argparse
-from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 
 from psalm.checkpoint import load_model, read_weights, save_model
-from psalm.errors import OutputError
+from psalm.errors import ConfigError, OutputError
+from psalm.training.frozen import matches
 
 
 def main() -> None:
@@ -29,10 +29,17 @@ def main() -> None:
     if arguments.out.exists():
         raise OutputError(f"{arguments.out} exists: choose another folder.")
     loaded = load_model(arguments.first, device="cpu")
-    weights = dict(loaded.model.state_dict())
-    for name, other in read_weights(arguments.second, torch.float32).items():
-        if any(fnmatch(name, pattern) or name.startswith(pattern + ".") for pattern in arguments.only):
-            weights[name] = torch.lerp(weights[name].float(), other, arguments.share)
+    weights, second = dict(loaded.model.state_dict()), read_weights(arguments.second, torch.float32)
+    for pattern in arguments.only:
+        if not any(matches(name, pattern) for name in weights):
+            raise ConfigError(
+                f"No weight of {arguments.first} is named {pattern!r}: give a module, as in the example above."
+            )
+    for name in weights:
+        if weights[name].is_floating_point() and any(matches(name, pattern) for pattern in arguments.only):
+            if name not in second or second[name].shape != weights[name].shape:
+                raise ConfigError(f"{arguments.second} has no {name} of that shape: mix models of one architecture.")
+            weights[name] = torch.lerp(weights[name], second[name], arguments.share)
     loaded.model.load_state_dict(weights)
     save_model(arguments.out, loaded.model, loaded.tokenizer, loaded.info, dtype=torch.float16)
 

@@ -33,8 +33,8 @@ class DraftLoss:
     can be said without knowing. The decoder also drafts around seeds: those outside of the labelled objects are held
     where they were when the stage began, or it would forget how to draw what nobody labelled, a vessel, a word on a
     page. What the decoder's states say of all seeds' drafts is held as well, for a language side that has learnt to
-    read them. This holds back what is learnt of clicks, which are the same to the decoder as seeds; so where the
-    language side learns afterwards it is better left out, and where the encoder learns it cannot be.
+    read them. Clicks are the same to the decoder as seeds, and can learn less for it: where the language side learns
+    afterwards it may be left out, and where the encoder learns it cannot be.
 
     A box is drafted twice, and the mean of all its drafts is its mask; the second drafts and the mean learn the object
     as well. The outlines of what would be shown are learnt beside, and change nothing of the drafts.

@@ -151,7 +151,7 @@ class StageConfig:
         Weight of the loss of what the two-way generator drafts around visual priors, on interactive batches; 0 is off.
     hold_states : bool
         With `draft_weight`: whether what the decoder says of drafts on labelled objects stays what it was, for a
-        language side that has learnt to read it. Clicks learn more without, where the language side learns afterwards.
+        language side that has learnt to read it. Where that learns afterwards, false leaves clicks free to learn.
     criterion : CriterionConfig
     """
 

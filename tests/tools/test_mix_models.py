@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from psalm.checkpoint import load_model, save_model
-from psalm.errors import OutputError
+from psalm.errors import ConfigError, OutputError
 from tools import mix_models
 
 
@@ -28,4 +28,17 @@ def test_only_named_weights_go_a_share_of_the_way(tmp_path: Path, monkeypatch: p
     assert mixed.sentence_projector.weight.unique().tolist() == [1.25]
     assert mixed.category_projector.weight.unique().tolist() == [1.0]
     with pytest.raises(OutputError, match="choose another folder"):
+        mix_models.main()
+    unknown = [
+        "mix_models",
+        *map(str, folders),
+        "--share",
+        "0.25",
+        "--only",
+        "sentence",
+        "--out",
+        str(tmp_path / "new"),
+    ]
+    monkeypatch.setattr(sys, "argv", unknown)
+    with pytest.raises(ConfigError, match="'sentence'"):
         mix_models.main()
