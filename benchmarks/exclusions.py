@@ -21,7 +21,7 @@ from skimage.measure import label
 
 from psalm.coco import ImageEntry, read_coco
 from psalm.conditions import VisualPriorCondition
-from psalm.evaluation.simulated_prompts import interior_pixel
+from psalm.data.careful_prompts import interior_pixel
 from psalm.images import read_image, to_rgb8
 from psalm.predictor import PSALMPredictor
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 from psalm.conditions import RegionKind, VisualPriorCondition
+from psalm.data.careful_prompts import careful_prompt
 
 KINDS: tuple[RegionKind, ...] = ("point", "scribble", "box", "mask")
 
@@ -20,6 +21,7 @@ def simulate_priors(
     kinds: Sequence[RegionKind] | None = None,
     point_radius: float = 10.0,
     scribble_radius: float = 5.0,
+    careful: float = 0.5,
 ) -> VisualPriorCondition:
     """One region per object.
 
@@ -32,6 +34,8 @@ def simulate_priors(
         How to draw each region; by chance when not given.
     point_radius, scribble_radius : float
         Radius of a click and half width of a scribble in pixels.
+    careful : float
+        Share of the regions that are drawn with care (see `psalm.data.careful_prompts`), the others in haste.
 
     Raises
     ------
@@ -41,8 +45,11 @@ def simulate_priors(
     kinds = tuple(kinds) if kinds is not None else tuple(KINDS[i] for i in rng.integers(len(KINDS), size=len(masks)))
     regions = np.zeros(masks.shape, dtype=bool)
     for region, mask, kind in zip(regions, masks, kinds, strict=True):
-        if mask.any():
-            _draw(region, mask, kind, rng, scribble_radius if kind == "scribble" else point_radius)
+        radius = scribble_radius if kind == "scribble" else point_radius
+        if mask.any() and rng.random() < careful:
+            region |= careful_prompt(mask, kind, radius).masks[0]
+        elif mask.any():
+            _draw(region, mask, kind, rng, radius)
     return VisualPriorCondition(regions, kinds)
 
 

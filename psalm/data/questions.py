@@ -9,7 +9,7 @@ import numpy as np
 
 from psalm.conditions import CategoryCondition, Condition, SentenceCondition, Task
 from psalm.data.labelled import LabelledImage, Thing
-from psalm.data.prompts import simulate_exclusions, simulate_priors
+from psalm.data.prompts import KINDS, simulate_exclusions, simulate_priors
 from psalm.data.referring import choose
 from psalm.data.sample import Sample
 from psalm.data.words import ALIASES, COLOURS, plural
@@ -18,7 +18,8 @@ MAX_OBJECTS = 100
 MAX_NAMES = 48
 MAX_SENTENCES = 16
 MAX_REGIONS = 8
-_EXCLUDING = 0.4  # share of the visual priors with clicks on what is not meant
+_KINDS = (0.35, 0.15, 0.35, 0.15)  # clicks and boxes are what people draw most, see `KINDS`
+_EXCLUDING = 0.25  # share of the visual priors with clicks on what is not meant
 _BESIDE = 4  # neighbours that may be clicked so
 _MIXED = 0.35  # share of the class lists with names that nobody looked for
 
@@ -242,7 +243,8 @@ def _interactive(labelled: LabelledImage, rng: np.random.Generator) -> Sample:
     count = min(int(rng.integers(1, MAX_REGIONS + 1)), len(labelled.things))
     chosen = rng.choice(len(labelled.things), count, replace=False).tolist()
     masks = labelled.decode(chosen)
-    condition = simulate_priors(masks, rng)
+    kinds = [KINDS[i] for i in rng.choice(len(KINDS), size=count, p=_KINDS)]
+    condition = simulate_priors(masks, rng, kinds)
     if rng.random() < _EXCLUDING:
         others = labelled.decode(_neighbours(labelled.things, chosen))
         condition = replace(condition, excluded=simulate_exclusions(masks, others, rng))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from psalm.coco import CocoDataset, ImageEntry
 from psalm.conditions import RegionKind, Task
+from psalm.data.careful_prompts import simulate_prompts
 from psalm.evaluation.figures import (
     Overlap,
     cumulative_iou,
@@ -19,7 +20,6 @@ from psalm.evaluation.figures import (
     take_overlaps,
 )
 from psalm.evaluation.predictor import Predictor
-from psalm.evaluation.simulated_prompts import simulate_prompts
 
 REGIONS_AT_ONCE = 8
 

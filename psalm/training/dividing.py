@@ -70,6 +70,8 @@ def check_dividing(accelerator: Accelerator, config: TrainConfig) -> None:
     for stage in config.stages:
         if stage.cache or stage.described:
             raise ConfigError(f"Stage {stage.name!r}: cache and described need the whole model; train without FSDP.")
+        if stage.learnt_share < 1:
+            raise ConfigError(f"Stage {stage.name!r}: learnt_share needs the whole model; train without FSDP.")
         if len(set(stage.micro_batches)) > 1 and not stage.one_task:
             raise ConfigError(f"Stage {stage.name!r}: with FSDP a step has one task for all processes; set one_task.")
 

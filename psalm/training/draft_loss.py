@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ from psalm.modeling.features import ImageFeatures, Regions
 from psalm.modeling.two_way_generator import SecondDrafts, TwoWayGenerator
 from psalm.training.frozen import refresh
 from psalm.training.targets import Target
+
+Module = TypeVar("Module", bound=nn.Module)
 
 _FIRST_OF_POINT, _FIRST = 1.0, 0.5  # how much the first draft, the safest guess, learns beside the best one
 _FOCAL, _QUALITY, _CHOICE, _KEEP, _KEEP_MASKS = 0.5, 3.0, 0.5, 1.0, 0.5
@@ -42,21 +45,25 @@ class DraftLoss:
     Parameters
     ----------
     generator : TwoWayGenerator
-        As it is before the stage.
     backbone : nn.Module, optional
-        As it is before the stage, where it learns as well.
+        Where it learns as well.
     hold_states : bool
         Whether what is said of the seeds' drafts on labelled objects is held too. Not where the backbone learns.
+    begun : dict of tensors, optional
+        The whole model's weights when the stage began; by default it begins now.
     """
 
-    def __init__(self, generator: TwoWayGenerator, backbone: nn.Module | None = None, hold_states: bool = True) -> None:
+    def __init__(
+        self,
+        generator: TwoWayGenerator,
+        backbone: nn.Module | None = None,
+        hold_states: bool = True,
+        begun: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self._generator = generator
         self._hold_states = hold_states and backbone is None
-        self._before = deepcopy(generator).requires_grad_(False)
-        self._backbone_before = None if backbone is None else deepcopy(backbone).requires_grad_(False)
-        for module in (self._before, self._backbone_before):
-            if module is not None:
-                refresh(module)
+        self._before = _as_it_was(generator, begun, "mask_generator.")
+        self._backbone_before = None if backbone is None else _as_it_was(backbone, begun, "backbone.")
 
     def __call__(
         self,
@@ -147,6 +154,16 @@ class DraftLoss:
             raise ConfigError("A stage that trains the backbone needs the images themselves: set cache: false.")
         pyramid = tuple(self._backbone_before(images))
         return ImageFeatures(pyramid, features.image_tokens, self._before.encode(pyramid))
+
+
+def _as_it_was(module: Module, begun: Mapping[str, Tensor] | None, prefix: str) -> Module:
+    """A copy of a part of the model that learns nothing, with its weights among those that the stage began with."""
+    copy = deepcopy(module).requires_grad_(False)
+    if begun is not None:
+        own = {name.removeprefix(prefix): value for name, value in begun.items() if name.startswith(prefix)}
+        copy.load_state_dict(own)
+    refresh(copy)
+    return copy
 
 
 @dataclass(frozen=True)

@@ -77,9 +77,16 @@ class WeightAverage:
     @torch.no_grad()
     def keep(self) -> None:
         """Give the model the averaged weights for good; the average of what follows begins anew."""
-        self.steps = 0
         for name, parameter in self.model.named_parameters():
             parameter.copy_(self.average[name])
+        self.begin_anew()
+
+    @torch.no_grad()
+    def begin_anew(self) -> None:
+        """Average what follows, from the weights as they are."""
+        self.steps = 0
+        for name, parameter in self.model.named_parameters():
+            self.average[name].copy_(parameter)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

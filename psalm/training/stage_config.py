@@ -152,6 +152,10 @@ class StageConfig:
     hold_states : bool
         With `draft_weight`: whether what the decoder says of drafts on labelled objects stays what it was, for a
         language side that has learnt to read it. Where that learns afterwards, false leaves clicks free to learn.
+    learnt_share : float
+        How much of the way from the weights that the stage begins with to those that it learns is taken at its end,
+        above 0, at most 1. Half of it keeps more of what was known before (Wortsman et al., Robust fine-tuning of
+        zero-shot models, CVPR 2022).
     criterion : CriterionConfig
     """
 
@@ -181,6 +185,7 @@ class StageConfig:
     seed_weight: float = 0.0
     draft_weight: float = 0.0
     hold_states: bool = True
+    learnt_share: float = 1.0
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
 
     def __post_init__(self) -> None:
@@ -195,6 +200,10 @@ class StageConfig:
             raise ConfigError(f"Stage {self.name!r}: with cache, set variants to 1 or more, or the cache has no end.")
         if self.described and self.tasks.get(Task.INTERACTIVE, 0):
             raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
+        if not 0 < self.learnt_share <= 1:
+            raise ConfigError(f"Stage {self.name!r}: learnt_share is {self.learnt_share}; give more than 0, at most 1.")
+        if self.learnt_share < 1 and (self.patience or self.lora):
+            raise ConfigError(f"Stage {self.name!r}: learnt_share goes with neither patience nor lora; leave it out.")
         if not self.train:
             raise ConfigError(f"Stage {self.name!r}: train is empty; name what is trained, for example ['*'].")
 
@@ -202,6 +211,11 @@ class StageConfig:
         """The same stage with a share of its steps; a warm-up that is counted in steps shrinks with them."""
         warmup = self.warmup if self.warmup < 1 else max(self.warmup * share, 1)
         return replace(self, steps=max(round(self.steps * share), 1), warmup=warmup)
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether what the stage began with is needed until its end."""
+        return self.draft_weight > 0 or self.learnt_share < 1
 
     @property
     def micro_batches(self) -> tuple[Lesson, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +51,8 @@ class StageLoop:
     cache_folder : Path
         Of cached features, where the stage has them.
     average : WeightAverage, optional
+    begun : dict of tensors, optional
+        The model's weights when the stage began, where it is gone on with.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class StageLoop:
         accelerator: Accelerator,
         cache_folder: Path,
         average: WeightAverage | None = None,
+        begun: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.model = model
         self.stage = stage
@@ -75,7 +78,7 @@ class StageLoop:
         if self.divided:
             self.whole = dividing.divide(accelerator, self.whole, self.optimiser)
         self.criterion = Criterion(stage.criterion)
-        self.drafts = self._draft_loss() if stage.draft_weight else None
+        self.drafts = self._draft_loss(begun) if stage.draft_weight else None
         self.cache = FeatureCache(cache_folder, model) if stage.cache else None
         self._seen: dict[str, list[float]] = defaultdict(list)
 
@@ -211,10 +214,10 @@ class StageLoop:
         seeds = [seed_targets(t.masks) if t.seeds is None else t.seeds for t in targets]
         return self._two_way("seed_weight").seed_loss(features, seeds, [t.exhaustive for t in targets])
 
-    def _draft_loss(self) -> DraftLoss:
+    def _draft_loss(self, begun: Mapping[str, Tensor] | None) -> DraftLoss:
         learns = any(parameter.requires_grad for parameter in self.model.backbone.parameters())
         backbone = self.model.backbone if learns else None
-        return DraftLoss(self._two_way("draft_weight"), backbone, self.stage.hold_states)
+        return DraftLoss(self._two_way("draft_weight"), backbone, self.stage.hold_states, begun)
 
     def _two_way(self, option: str) -> TwoWayGenerator:
         """The mask generator, which must be the two-way one for some options."""

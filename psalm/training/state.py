@@ -38,6 +38,8 @@ class RunState:
     best : dict, optional
         Of a stage with patience: ``score``, ``figures``, ``step``, ``looks`` since then, the weights ``model``, and by
         image the scores of what the stage began with, ``begun_with``.
+    begun : dict of tensors, optional
+        The weights that the stage began with, where it looks back at them.
 
     Random numbers need no state: they follow from the seed and the step.
     """
@@ -51,6 +53,7 @@ class RunState:
     seconds: float = 0.0
     figures: dict[str, float] = field(default_factory=dict)
     best: dict[str, Any] | None = None
+    begun: dict[str, Tensor] | None = None
 
     def save(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -79,6 +82,8 @@ class RunState:
         self.model = completed(self.model, model)
         if self.best:
             self.best["model"] = completed(self.best["model"], model)
+        if self.begun:
+            self.begun = completed(self.begun, model)
 
     def check(self, config: TrainConfig) -> None:
         """Refuse to go on with settings that would have given another run so far.

@@ -157,7 +157,7 @@ class Trainer:
                 self.state.figures = self.state.best["figures"]
             merge_lora(self.model.language_model)
             self.state.stage, self.state.step, self.state.optimiser = self.state.stage + 1, 0, None
-            self.state.best = None
+            self.state.best, self.state.begun = None, None
             self._save()
         self._finish()
         self.accelerator.wait_for_everyone()
@@ -165,10 +165,11 @@ class Trainer:
 
     def _stage(self, stage: StageConfig, interrupted: threading.Event, most: int | None) -> tuple[int, bool]:
         """Run a stage from the state's step; returns steps taken and whether the stage is complete."""
+        self._begin(stage)
         # Stages draw different samples though each counts its steps from 0.
         seed = self.config.seed * 1_000_003 + self.state.stage * 10_007
         folder = Path(self.config.cache_dir or self.folder / "features")
-        loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average)
+        loop = StageLoop(self.model, stage, seed, self.accelerator, folder, self.average, self.state.begun)
         if self.state.optimiser:
             loop.load_optimiser(self.state.optimiser)
         try:
@@ -180,6 +181,23 @@ class Trainer:
         if ended:
             self.model = loop.release()
         return taken, ended
+
+    def _begin(self, stage: StageConfig) -> None:
+        """Keep the weights that a stage begins with, where it looks back at them."""
+        if stage.looks_back and self.state.begun is None:
+            weights = self.model.state_dict()
+            self.state.begun = {name: value.detach().cpu().clone() for name, value in weights.items()}
+
+    @torch.no_grad()
+    def _go_back(self, stage: StageConfig) -> None:
+        """Take a part of what the stage has learnt, and leave the rest."""
+        if self.average:
+            self.average.keep()
+        for name, value in self.model.state_dict().items():
+            if self.state.begun and value.is_floating_point():
+                value.lerp_(self.state.begun[name].to(value), 1 - stage.learnt_share)
+        if self.average:
+            self.average.begin_anew()
 
     def _steps(
         self, loop: StageLoop, batches: StageBatches, interrupted: threading.Event, most: int | None
@@ -197,6 +215,8 @@ class Trainer:
                 raise PSALMError(f"{skipped} steps in a row had no finite gradient: lower lr in stage {stage.name!r}.")
             self.state.step = step + 1
             last = self.state.step == stage.steps
+            if last and stage.learnt_share < 1:
+                self._go_back(stage)
             stop = interrupted.is_set() or (most is not None and step + 1 - start >= most)
             self.state.seconds += time.monotonic() - begun
             begun = time.monotonic()

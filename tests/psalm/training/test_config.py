@@ -52,6 +52,8 @@ def test_yaml_becomes_typed_fields(tmp_path: Path) -> None:
         ({"stages": [{"name": "a", "steps": 1, "cache": True}]}, "variants"),
         ({"data": [{"kind": "pictures"}]}, "choose one of coco, scenes"),
         ({"stages": [{"name": "a", "steps": 1, "judged_by": ["semantic"]}]}, "judged by semantic"),
+        ({"stages": [{"name": "a", "steps": 1, "learnt_share": 0}]}, "learnt_share is 0"),
+        ({"stages": [{"name": "a", "steps": 1, "learnt_share": 0.5, "lora": {}}]}, "neither patience nor lora"),
         ({"ema": 1.0}, "ema"),
         ({"data": [{"kind": "scenes", "share": 0}]}, "share is 0"),
         ({"model": "psalm-tiny"}, "must be a mapping"),

@@ -24,6 +24,7 @@ from psalm.training import TrainConfig, train
 from psalm.training.config import ModelConfig
 from psalm.training.sources import build_model
 from psalm.training.stage_loop import StageLoop
+from tests.psalm.modeling.builders import two_way_config
 
 Settings = dict[str, Any]
 
@@ -90,6 +91,38 @@ def test_a_resumed_run_equals_an_uninterrupted_one(settings: Settings, tmp_path:
     assert losses(whole.folder) == losses(last.folder)
     one, other = weights(whole.folder), weights(last.folder)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_a_stage_that_looks_back_goes_on_exactly(settings: Settings, tmp_path: Path, share: float) -> None:
+    """What its loss compares with, and what its end goes back to, is what it began with, not what it went on with."""
+    settings["model"]["config"] = two_way_config().to_dict()
+    settings["ema"] = 0.5
+    drafts = {"tasks": {"interactive": 1}, "train": ["mask_generator.decoder"], "draft_weight": 1}
+    plain = {"steps": 5, "criterion": {"mask_loss": False, "condition_weight": 0}}
+    settings["stages"][0] |= drafts | plain | {"learnt_share": share}
+    whole = run(settings)
+    pieces = settings | {"output": str(tmp_path / "pieces")}
+    assert not run(pieces, stop_after=3).finished
+    last = run(pieces)
+    assert losses(whole.folder) == losses(last.folder)
+    one, other = weights(whole.folder), weights(last.folder)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_stage_may_take_a_part_of_what_it_learnt(settings: Settings, tmp_path: Path) -> None:
+    settings["ema"] = 0.5
+    settings["stages"][0]["tasks"] = {"instance": 1}
+    set_seed(0)
+    before = build_model(TrainConfig.from_dict(copy.deepcopy(settings)).model)[0].state_dict()
+    learnt = weights(run(settings).folder)
+    settings["output"] = str(tmp_path / "part")
+    settings["stages"][0]["learnt_share"] = 0.25
+    after = weights(run(settings).folder)
+    floats = [name for name, value in before.items() if value.is_floating_point()]
+    assert sum(not torch.equal(before[name], learnt[name]) for name in floats) > len(floats) / 2
+    for name in floats:
+        torch.testing.assert_close(after[name], before[name] + 0.25 * (learnt[name] - before[name]))
 
 
 def test_frozen_modules_do_not_change(settings: Settings) -> None:

@@ -16,6 +16,29 @@ Mask = NDArray[np.bool_]
 _SCRIBBLE_REACH = 0.8
 
 
+def careful_prompt(mask: Mask, kind: RegionKind, radius: float) -> VisualPriorCondition:
+    """The region of one object.
+
+    Parameters
+    ----------
+    mask : (H, W) array of bool
+        The true object, not empty.
+    kind : {"point", "scribble", "box", "mask"}
+        point: the most interior pixel. scribble: a straight line through it, along the object. box: the true box. mask:
+        the object moved a little and made coarser or finer.
+    radius : float
+        Of a click, or half the width of a scribble, in pixels.
+    """
+    shape = (mask.shape[0], mask.shape[1])
+    if kind == "point":
+        return VisualPriorCondition.from_points([interior_pixel(mask)], shape, radius)
+    if kind == "scribble":
+        return VisualPriorCondition.from_scribbles([middle_line(mask)], shape, radius)
+    if kind == "box":
+        return VisualPriorCondition.from_boxes([true_box(mask)], shape)
+    return VisualPriorCondition(jittered(mask)[None])
+
+
 def simulate_prompts(masks: Sequence[Mask], kind: RegionKind, config: PSALMConfig) -> VisualPriorCondition:
     """One region per object.
 
@@ -24,19 +47,13 @@ def simulate_prompts(masks: Sequence[Mask], kind: RegionKind, config: PSALMConfi
     masks : sequence of (H, W) arrays of bool
         The true objects, none empty.
     kind : {"point", "scribble", "box", "mask"}
-        point: the most interior pixel. scribble: a straight line through it, along the object. box: the true box. mask:
-        the object moved a little and made coarser or finer.
+        See `careful_prompt`.
     config : PSALMConfig
         For the radii of points and scribbles.
     """
-    shape = (masks[0].shape[0], masks[0].shape[1])
-    if kind == "point":
-        return VisualPriorCondition.from_points([interior_pixel(m) for m in masks], shape, config.point_radius)
-    if kind == "scribble":
-        return VisualPriorCondition.from_scribbles([middle_line(m) for m in masks], shape, config.scribble_radius)
-    if kind == "box":
-        return VisualPriorCondition.from_boxes([true_box(m) for m in masks], shape)
-    return VisualPriorCondition(np.stack([jittered(m) for m in masks]))
+    radius = config.scribble_radius if kind == "scribble" else config.point_radius
+    prompts = [careful_prompt(mask, kind, radius) for mask in masks]
+    return VisualPriorCondition(np.concatenate([prompt.masks for prompt in prompts]), (kind,) * len(prompts))
 
 
 def interior_pixel(mask: Mask) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from psalm.config import PSALMConfig
-from psalm.evaluation.simulated_prompts import interior_pixel, jittered, middle_line, simulate_prompts, true_box
+from psalm.data.careful_prompts import interior_pixel, jittered, middle_line, simulate_prompts, true_box
 
 
 def objects() -> list[np.ndarray]:
