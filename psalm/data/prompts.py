@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 from psalm.conditions import RegionKind, VisualPriorCondition
-from psalm.data.careful_prompts import careful_prompt
+from psalm.data.careful_prompts import careful_prompt, true_box
 
 KINDS: tuple[RegionKind, ...] = ("point", "scribble", "box", "mask")
 
@@ -89,7 +89,7 @@ def _beside(mask: NDArray[np.bool_], taken: NDArray[np.bool_]) -> NDArray[np.boo
     """What is free within half an object's size of its box."""
     free = np.zeros_like(taken)
     if mask.any():
-        r0, c0, r1, c1 = _window(mask)
+        r0, c0, r1, c1 = true_box(mask)
         rows, columns = (r1 - r0) // 2 + 1, (c1 - c0) // 2 + 1
         around = slice(max(r0 - rows, 0), r1 + rows), slice(max(c0 - columns, 0), c1 + columns)
         free[around] = ~taken[around]
@@ -98,7 +98,7 @@ def _beside(mask: NDArray[np.bool_], taken: NDArray[np.bool_]) -> NDArray[np.boo
 
 def click(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
     """A pixel (row, column) of the object, more often near its middle than near its edge."""
-    r0, c0, r1, c1 = _window(mask)
+    r0, c0, r1, c1 = true_box(mask)
     inside = mask[r0:r1, c0:c1]
     rows, columns = np.nonzero(inside)
     depth = _depth(inside)[rows, columns]
@@ -110,7 +110,7 @@ def click(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
 
 def scribble(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
     """A wavy line (M, 2) of (row, column) vertices along the object's long axis, each vertex on the object."""
-    r0, c0, r1, c1 = _window(mask)
+    r0, c0, r1, c1 = true_box(mask)
     inside = mask[r0:r1, c0:c1]
     pixels = np.argwhere(inside).astype(np.float64)
     if len(pixels) < 12:
@@ -131,7 +131,7 @@ def scribble(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.fl
 
 def jittered_box(mask: NDArray[np.bool_], rng: np.random.Generator, jitter: float = 0.1) -> tuple[int, int, int, int]:
     """The object's (row0, column0, row1, column1), each edge off by up to `jitter` of the side, inside the image."""
-    r0, c0, r1, c1 = _window(mask)
+    r0, c0, r1, c1 = true_box(mask)
     amount = rng.choice([0.0, jitter / 3, jitter])
     dr0, dr1 = rng.uniform(-amount, amount, 2) * (r1 - r0)
     dc0, dc1 = rng.uniform(-amount, amount, 2) * (c1 - c0)
@@ -145,7 +145,7 @@ def rough_mask(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.
     spread = rng.uniform(0.02, 0.12) * np.sqrt(mask.sum())
     level = rng.choice([64, 128, 176])
     pad = int(3 * spread) + 2
-    r0, c0, r1, c1 = _window(mask)
+    r0, c0, r1, c1 = true_box(mask)
     window = slice(max(r0 - pad, 0), r1 + pad), slice(max(c0 - pad, 0), c1 + pad)
     blurred = Image.fromarray(mask[window].astype(np.uint8) * 255).filter(ImageFilter.GaussianBlur(float(spread)))
     rough = np.asarray(blurred) > level
@@ -196,11 +196,6 @@ def _crossing(
     spread = across[near]
     wanted = np.median(spread) + wobble * (spread.max() - spread.min()) / 2
     return pixels[near[np.abs(spread - wanted).argmin()]]
-
-
-def _window(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
 
 
 def _depth(inside: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -193,9 +193,10 @@ class Trainer:
         """Take a part of what the stage has learnt, and leave the rest."""
         if self.average:
             self.average.keep()
-        for name, value in self.model.state_dict().items():
-            if self.state.begun and value.is_floating_point():
-                value.lerp_(self.state.begun[name].to(value), 1 - stage.learnt_share)
+        weights = self.model.state_dict()
+        for name, begun in (self.state.begun or {}).items():
+            if begun.is_floating_point():
+                weights[name].lerp_(begun.to(weights[name]), 1 - stage.learnt_share)
         if self.average:
             self.average.begin_anew()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from psalm.data.careful_prompts import careful_prompt
 from psalm.data.prompts import (
     KINDS,
     click,
@@ -68,6 +69,17 @@ def test_each_region_touches_its_object(kind: str) -> None:
     condition = simulate_priors(masks, GENERATOR(0), [kind] * len(masks))
     assert condition.kinds == (kind,) * len(masks)
     assert (condition.masks & masks).any(axis=(1, 2)).all()
+
+
+def test_a_share_of_the_regions_is_drawn_with_care() -> None:
+    masks = np.stack(MASKS[:10])
+    boxes = [careful_prompt(mask, "box", 10).masks[0] for mask in masks]
+
+    def exact(careful: float) -> int:
+        drawn = [simulate_priors(masks, GENERATOR(seed), ["box"] * 10, careful=careful).masks for seed in range(6)]
+        return sum(np.array_equal(one, box) for regions in drawn for one, box in zip(regions, boxes, strict=True))
+
+    assert exact(1.0) == 60 > exact(0.5) > exact(0.0)
 
 
 @pytest.mark.parametrize("seed", range(8))
