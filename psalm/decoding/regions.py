@@ -10,6 +10,7 @@ from torch import Tensor
 from psalm.annotations import Annotations
 from psalm.conditions import VisualPriorCondition
 from psalm.decoding.query_masks import QueryMasks
+from psalm.decoding.resizing import positive_box
 from psalm.decoding.result import to_annotations
 from psalm.decoding.thresholds import Thresholds
 from psalm.proposals import MaskProposals
@@ -22,7 +23,8 @@ def decode_interactive(
 ) -> Annotations:
     """The best mask of each region on its own, however low its score, in the order of the regions.
 
-    A region has no object when every mask is empty.
+    A region has no object when every mask is empty. Of a generator that judges its masks, which knows what a box is,
+    the answer to a box leaves it only where it is rather sure.
 
     Parameters
     ----------
@@ -33,8 +35,9 @@ def decode_interactive(
     """
     found = []
     for region, relevance in enumerate(logits.sigmoid().unbind(dim=1)):
-        query, score = masks.best(relevance)
-        cutout, _ = masks.look(query)
+        own = _heeding_box(masks, condition, region)
+        query, score = own.best(relevance)
+        cutout, _ = own.look(query)
         if cutout is not None and cutout.area >= thresholds.min_area:
             found.append((score, region, cutout))
     return to_annotations(
@@ -44,6 +47,14 @@ def decode_interactive(
         [region for _, region, _ in found],
         [score for score, _, _ in found],
     )
+
+
+def _heeding_box(masks: QueryMasks, condition: VisualPriorCondition, region: int) -> QueryMasks:
+    """The masks as a region limits them; the published model's are what its own code makes of them."""
+    if not masks.judged or condition.kinds[region] != "box":
+        return masks
+    box = positive_box(torch.from_numpy(condition.masks[region]))
+    return masks.heeding(box) if box else masks
 
 
 def join_regions(parts: Sequence[MaskProposals]) -> MaskProposals:
