@@ -116,6 +116,7 @@ class DescribedSamples:
     sources : sequence of str
         The source of each image.
     images : sequence of DescribedImage
+        Of each image as many variants as of every other, one after another.
     sentence_lists : float
         See `psalm.data.questions.ask`.
     thin : bool
@@ -127,16 +128,17 @@ class DescribedSamples:
     ) -> None:
         self.sources = list(sources)
         self.images = list(images)
+        self._variants = len(self.images) // max(1, len(self.sources))
         self._sentence_lists, self._thin = sentence_lists, thin
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.sources)
 
     def sample(
         self, index: int, rng: np.random.Generator, task: Task | None = None, variant: int = 0
     ) -> DescribedQuestion:
-        """A question about image `index`; there are no variants."""
-        image = self.images[index]
+        """A question about a variant of image `index`."""
+        image = self.images[index * self._variants + variant % self._variants]
         question = pose(image.labelled, rng, task or Task.INSTANCE, self._sentence_lists)
         return DescribedQuestion(image.thinned(rng) if self._thin else image, question)
 

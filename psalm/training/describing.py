@@ -69,6 +69,8 @@ class Describer:
         Processes that read images and labels ahead; 0 does it in between.
     accelerator : accelerate.Accelerator, optional
         Where several processes train, each describes its share of the images first.
+    variants : int
+        Copies of each image that are described, the unchanged one among them.
 
     Raises
     ------
@@ -84,6 +86,7 @@ class Describer:
         thin: bool = False,
         workers: int = 0,
         accelerator: Accelerator | None = None,
+        variants: int = 1,
     ) -> None:
         if not isinstance(model.mask_generator, TwoWayGenerator):
             raise ConfigError(f"described needs the two_way generator, not {model.config.mask_generator}.")
@@ -95,7 +98,7 @@ class Describer:
         self._cache = FeatureCache(folder, model)
         self._folder = self._cache.folder / f"described-{_weights_hash(model.projector)}"
         self._folder.mkdir(exist_ok=True)
-        self._autocast, self._thin, self._workers = autocast, thin, workers
+        self._autocast, self._thin, self._workers, self._variants = autocast, thin, workers, variants
         self._accelerator = accelerator if accelerator and accelerator.num_processes > 1 else None
 
     def __call__(self, samples: Samples[Any], progress: Progress | None = None) -> DescribedSamples:
@@ -108,11 +111,12 @@ class Describer:
         """
         if not isinstance(samples, Labelled):
             raise ConfigError(f"{type(samples).__name__} cannot be described: leave it to stages that see pixels.")
+        total = len(samples) * self._variants
         if self._accelerator:
-            share = range(self._accelerator.process_index, len(samples), self._accelerator.num_processes)
+            share = range(self._accelerator.process_index, total, self._accelerator.num_processes)
             self._describe_all(samples, share, progress)
             self._accelerator.wait_for_everyone()
-        paths = self._describe_all(samples, range(len(samples)), progress)
+        paths = self._describe_all(samples, range(total), progress)
         # Read at the end: small records between the large tensors of the encoder would keep memory from being freed.
         images = [DescribedImage.load(path) for path in paths]
         if not self.generator.standardise.measured:
@@ -132,8 +136,9 @@ class Describer:
 
     def _read_ahead(self, samples: Labelled, which: range) -> Iterator[list[_Undescribed | Path]]:
         """Some images in order, a few at a time."""
-        images = Subset(_Reading(samples, ImageTransform(self.model.config), self._folder), which)
+        reading = _Reading(samples, self._variants, ImageTransform(self.model.config), self._folder)
         at_once = 1 if self.device.type == "cpu" else _AT_ONCE
+        images = Subset(reading, which)
         return iter(DataLoader(images, at_once, num_workers=self._workers, collate_fn=list, worker_init_fn=calm))
 
     @torch.no_grad()
@@ -199,18 +204,18 @@ class _Undescribed:
 
 
 class _Reading(Dataset["_Undescribed | Path"]):
-    """The images of a collection; of those that were described before, the path of the description."""
+    """The variants of each image of a collection; of those that were described before, the path of the description."""
 
-    def __init__(self, samples: Labelled, transform: ImageTransform, folder: Path) -> None:
-        self._samples, self._transform, self._folder = samples, transform, folder
+    def __init__(self, samples: Labelled, variants: int, transform: ImageTransform, folder: Path) -> None:
+        self._samples, self._variants, self._transform, self._folder = samples, variants, transform, folder
         side = transform.config.image_size // _DRAFT_STRIDE
         self._size = (side, side)
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._samples) * self._variants
 
     def __getitem__(self, index: int) -> _Undescribed | Path:
-        labelled = self._samples.labelled(index)
+        labelled = self._samples.labelled(*divmod(index, self._variants))
         digest = hashlib.sha256(labelled.key.encode()).hexdigest()
         path = self._folder / digest[:2] / f"{digest[:32]}.safetensors"
         try:

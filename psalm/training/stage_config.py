@@ -139,7 +139,8 @@ class StageConfig:
     cache : bool
         Keep the features of an image on disk; needs a frozen encoder.
     variants : int
-        Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`.
+        Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`. A
+        described stage describes each of them once, at least the unchanged one.
     described : bool
         Ask about descriptions of the images' drafts instead of pixels: names and sentences are then learnt at the cost
         of the language model alone. Needs a frozen encoder and projector; not for the interactive task.

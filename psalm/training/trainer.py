@@ -236,9 +236,8 @@ class Trainer:
         if stage.described:
             on_cpu = self.accelerator.device.type == "cpu"  # where all cores are busy with the images themselves
             workers = 0 if on_cpu else self.config.workers
-            describer = Describer(
-                self.model, folder, self.accelerator.autocast, thin=True, workers=workers, accelerator=self.accelerator
-            )
+            autocast, variants = self.accelerator.autocast, max(1, stage.variants)
+            describer = Describer(self.model, folder, autocast, True, workers, self.accelerator, variants)
 
             def progress(done: int, total: int) -> None:
                 self.live.describing(done, total)

@@ -115,6 +115,18 @@ def test_an_image_is_described_once(model: PSALM, described: DescribedSamples, t
     assert torch.equal(again.images[1].description, described.images[1].description)
 
 
+def test_variants_are_described_as_they_are_drawn(model: PSALM, described: DescribedSamples, tmp_path: Path) -> None:
+    both = Describer(model, tmp_path, nullcontext, variants=2)(SCENES)
+    assert len(both) == len(SCENES) and len(both.images) == 2 * len(SCENES)
+    for variant in (0, 1):
+        asked = [both.sample(i, np.random.default_rng(0), Task.INSTANCE, variant) for i in range(3)]
+        drawn = [SCENES.sample(i, np.random.default_rng(0), Task.INSTANCE, variant) for i in range(3)]
+        assert [one.image.labelled.things for one in asked] == [SCENES.labelled(i, variant).things for i in range(3)]
+        assert [one.condition for one in asked] == [one.condition for one in drawn]
+    assert torch.equal(both.images[2].description, described.images[1].description), "the unchanged image comes first"
+    assert not torch.equal(both.images[3].description, both.images[2].description)
+
+
 def test_the_numbers_of_a_description_are_brought_to_one_scale(model: PSALM, described: DescribedSamples) -> None:
     standardise = model.mask_generator.standardise  # type: ignore[union-attr]
     assert standardise.measured
@@ -156,7 +168,7 @@ def naming(settings: dict[str, Any]) -> dict[str, Any]:
 def test_a_stage_that_is_interrupted_while_it_describes_goes_on_with_the_rest(
     naming: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    naming["stages"][0]["steps"] = 2
+    naming["stages"][0] |= {"steps": 2, "variants": 2}
     described: list[Path] = []
     save = DescribedImage.save
 
@@ -170,7 +182,7 @@ def test_a_stage_that_is_interrupted_while_it_describes_goes_on_with_the_rest(
     first = train(TrainConfig.from_dict(naming), progress=False)
     assert (first.finished, first.stage, first.step, len(described)) == (False, 0, 0, 1)
     assert train(TrainConfig.from_dict(naming), progress=False).finished
-    assert len(described) == len(set(described)) > 1, "an image was described twice"
+    assert len(described) == len(set(described)) == 2 * 2, "two variants of two images, each once"
 
 
 def test_names_are_learnt_from_descriptions(naming: dict[str, Any]) -> None:
