@@ -137,8 +137,8 @@ class Describer:
     def _read_ahead(self, samples: Labelled, which: range) -> Iterator[list[_Undescribed | Path]]:
         """Some images in order, a few at a time."""
         reading = _Reading(samples, self._variants, ImageTransform(self.model.config), self._folder)
-        at_once = 1 if self.device.type == "cpu" else _AT_ONCE
         images = Subset(reading, which)
+        at_once = 1 if self.device.type == "cpu" else _AT_ONCE
         return iter(DataLoader(images, at_once, num_workers=self._workers, collate_fn=list, worker_init_fn=calm))
 
     @torch.no_grad()

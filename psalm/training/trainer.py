@@ -236,8 +236,15 @@ class Trainer:
         if stage.described:
             on_cpu = self.accelerator.device.type == "cpu"  # where all cores are busy with the images themselves
             workers = 0 if on_cpu else self.config.workers
-            autocast, variants = self.accelerator.autocast, max(1, stage.variants)
-            describer = Describer(self.model, folder, autocast, True, workers, self.accelerator, variants)
+            describer = Describer(
+                self.model,
+                folder,
+                self.accelerator.autocast,
+                thin=True,
+                workers=workers,
+                accelerator=self.accelerator,
+                variants=max(1, stage.variants),
+            )
 
             def progress(done: int, total: int) -> None:
                 self.live.describing(done, total)
