@@ -69,8 +69,8 @@ class Describer:
         Processes that read images and labels ahead; 0 does it in between.
     accelerator : accelerate.Accelerator, optional
         Where several processes train, each describes its share of the images first.
-    variants : int
-        Copies of each image that are described, the unchanged one among them.
+    variants : sequence of int
+        Numbers of the copies of each image that are described; 0 is the unchanged one.
 
     Raises
     ------
@@ -86,7 +86,7 @@ class Describer:
         thin: bool = False,
         workers: int = 0,
         accelerator: Accelerator | None = None,
-        variants: int = 1,
+        variants: Sequence[int] = (0,),
     ) -> None:
         if not isinstance(model.mask_generator, TwoWayGenerator):
             raise ConfigError(f"described needs the two_way generator, not {model.config.mask_generator}.")
@@ -111,7 +111,7 @@ class Describer:
         """
         if not isinstance(samples, Labelled):
             raise ConfigError(f"{type(samples).__name__} cannot be described: leave it to stages that see pixels.")
-        total = len(samples) * self._variants
+        total = len(samples) * len(self._variants)
         if self._accelerator:
             share = range(self._accelerator.process_index, total, self._accelerator.num_processes)
             self._describe_all(samples, share, progress)
@@ -206,16 +206,17 @@ class _Undescribed:
 class _Reading(Dataset["_Undescribed | Path"]):
     """The variants of each image of a collection; of those that were described before, the path of the description."""
 
-    def __init__(self, samples: Labelled, variants: int, transform: ImageTransform, folder: Path) -> None:
+    def __init__(self, samples: Labelled, variants: Sequence[int], transform: ImageTransform, folder: Path) -> None:
         self._samples, self._variants, self._transform, self._folder = samples, variants, transform, folder
         side = transform.config.image_size // _DRAFT_STRIDE
         self._size = (side, side)
 
     def __len__(self) -> int:
-        return len(self._samples) * self._variants
+        return len(self._samples) * len(self._variants)
 
     def __getitem__(self, index: int) -> _Undescribed | Path:
-        labelled = self._samples.labelled(*divmod(index, self._variants))
+        image, which = divmod(index, len(self._variants))
+        labelled = self._samples.labelled(image, self._variants[which])
         digest = hashlib.sha256(labelled.key.encode()).hexdigest()
         path = self._folder / digest[:2] / f"{digest[:32]}.safetensors"
         try:

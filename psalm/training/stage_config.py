@@ -140,7 +140,10 @@ class StageConfig:
         Keep the features of an image on disk; needs a frozen encoder.
     variants : int
         Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`. A
-        described stage describes each of them once, at least the unchanged one.
+        described stage describes each of them once, at least the first.
+    first_variant : int
+        Number of the first of these copies; 0 is the unchanged image. What is learnt from looks that no stage before
+        has seen does not rely on what those stages know by heart.
     described : bool
         Ask about descriptions of the images' drafts instead of pixels: names and sentences are then learnt at the cost
         of the language model alone. Needs a frozen encoder and projector; not for the interactive task.
@@ -181,6 +184,7 @@ class StageConfig:
     judged_by: tuple[Task, ...] = ()
     cache: bool = False
     variants: int = 0
+    first_variant: int = 0
     described: bool = False
     questions: int = 1
     seed_weight: float = 0.0
@@ -199,6 +203,9 @@ class StageConfig:
             )
         if self.cache and not self.variants:
             raise ConfigError(f"Stage {self.name!r}: with cache, set variants to 1 or more, or the cache has no end.")
+        if self.first_variant < 0 or (self.first_variant and not self.variants):
+            first = self.first_variant
+            raise ConfigError(f"Stage {self.name!r}: first_variant is {first}; give 0, or set variants as well.")
         if self.described and self.tasks.get(Task.INTERACTIVE, 0):
             raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
         if not 0 < self.learnt_share <= 1:
@@ -217,6 +224,11 @@ class StageConfig:
     def looks_back(self) -> bool:
         """Whether what the stage began with is needed until its end."""
         return self.draft_weight > 0 or self.learnt_share < 1
+
+    @property
+    def variant_numbers(self) -> range:
+        """Which copies of each image the stage draws, where their number has a limit."""
+        return range(self.first_variant, self.first_variant + max(1, self.variants))
 
     @property
     def micro_batches(self) -> tuple[Lesson, ...]:

@@ -84,7 +84,8 @@ class StageBatches(Dataset[Batch | TalkBatch]):
     def _variant(self, number: int, seed: int) -> int:
         if not self.stage.variants:
             return number + 1
-        return int(np.random.default_rng([seed, number, 1]).integers(self.stage.variants))
+        numbers = self.stage.variant_numbers
+        return numbers[int(np.random.default_rng([seed, number, 1]).integers(len(numbers)))]
 
 
 def read_steps(

@@ -243,7 +243,7 @@ class Trainer:
                 thin=True,
                 workers=workers,
                 accelerator=self.accelerator,
-                variants=max(1, stage.variants),
+                variants=stage.variant_numbers,
             )
 
             def progress(done: int, total: int) -> None:

@@ -50,6 +50,7 @@ def test_yaml_becomes_typed_fields(tmp_path: Path) -> None:
         ({"stages": [{"name": "a", "steps": 1, "tasks": {"dancing": 1}}]}, "dancing"),
         ({"stages": [{"name": "a", "steps": 1, "tasks": {"instance": 0}}]}, "at least one task"),
         ({"stages": [{"name": "a", "steps": 1, "cache": True}]}, "variants"),
+        ({"stages": [{"name": "a", "steps": 1, "first_variant": 1}]}, "first_variant is 1"),
         ({"data": [{"kind": "pictures"}]}, "choose one of coco, scenes"),
         ({"stages": [{"name": "a", "steps": 1, "judged_by": ["semantic"]}]}, "judged by semantic"),
         ({"stages": [{"name": "a", "steps": 1, "learnt_share": 0}]}, "learnt_share is 0"),

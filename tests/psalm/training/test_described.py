@@ -116,7 +116,7 @@ def test_an_image_is_described_once(model: PSALM, described: DescribedSamples, t
 
 
 def test_variants_are_described_as_they_are_drawn(model: PSALM, described: DescribedSamples, tmp_path: Path) -> None:
-    both = Describer(model, tmp_path, nullcontext, variants=2)(SCENES)
+    both = Describer(model, tmp_path, nullcontext, variants=range(2))(SCENES)
     assert len(both) == len(SCENES) and len(both.images) == 2 * len(SCENES)
     for variant in (0, 1):
         asked = [both.sample(i, np.random.default_rng(0), Task.INSTANCE, variant) for i in range(3)]
@@ -125,6 +125,16 @@ def test_variants_are_described_as_they_are_drawn(model: PSALM, described: Descr
         assert [one.condition for one in asked] == [one.condition for one in drawn]
     assert torch.equal(both.images[2].description, described.images[1].description), "the unchanged image comes first"
     assert not torch.equal(both.images[3].description, both.images[2].description)
+
+
+def test_a_stage_may_begin_with_another_variant_than_the_unchanged_image(
+    model: PSALM, described: DescribedSamples, tmp_path: Path
+) -> None:
+    stage = StageConfig("names", 1, described=True, variants=2, first_variant=1, tasks={Task.INSTANCE: 1})
+    changed = Describer(model, tmp_path, nullcontext, variants=stage.variant_numbers)(SCENES)
+    keys = {changed.sample(1, np.random.default_rng(0), variant=v).image.labelled.key for v in stage.variant_numbers}
+    assert keys == {SCENES.labelled(1, variant).key for variant in (1, 2)}
+    assert described.images[1].labelled.key not in keys
 
 
 def test_the_numbers_of_a_description_are_brought_to_one_scale(model: PSALM, described: DescribedSamples) -> None:

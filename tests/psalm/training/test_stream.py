@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,14 @@ def test_a_batch_has_one_task_and_what_it_needs(batches: StageBatches) -> None:
             assert target.masks.shape[1:] == (96, 96)
             assert len(target.masks) == len(target.labels)
             assert not len(target) or int(target.labels.max()) < prompt.num_conditions
+
+
+def test_variants_are_drawn_from_the_first_one_on(batches: StageBatches) -> None:
+    seed, numbers = batches.seed, range(40)
+    assert {batches._variant(number, seed) for number in numbers} == {0, 1}
+    before = [batches._variant(number, seed) for number in numbers]
+    batches.stage = replace(batches.stage, first_variant=3)
+    assert [batches._variant(number, seed) for number in numbers] == [variant + 3 for variant in before]
 
 
 def test_a_prompt_too_long_for_the_model_is_replaced(tokenizer: Any) -> None:
