@@ -104,7 +104,9 @@ class TwoWayGenerator(nn.Module):
         # Regions begin with the decoder's own judgement.
         zeros: list[nn.Module] = [self.region_head.layers[-1], self.place]
         # The semantic backbone was trained to tell things apart: what it sees needs no language model to meet a name.
+        # Training may leave out what the language model says of names for a share of the questions.
         self.look: nn.Sequential | None = None
+        self.look_alone = 0.0
         if semantic_channels:
             head = MLP(self.description_size, dim, dim, 2)
             self.look = nn.Sequential(nn.Dropout(_FORGOTTEN), head)
@@ -147,6 +149,8 @@ class TwoWayGenerator(nn.Module):
         heads = {"categories": self.category_head, "sentence": self.sentence_head, "regions": self.region_head}
         quality, masks = draft.state["quality"], draft.state["masks"]
         looks = heads[conditions.kind](queries)
+        if self.training and self.look_alone and conditions.kind == "categories":
+            looks = looks * (torch.rand(len(looks), 1, 1, device=looks.device) >= self.look_alone).to(looks.dtype)
         if conditions.kind != "regions":
             looks = looks + self.place(waves(draft.state["geometry"].to(queries.dtype)))
         if conditions.kind != "regions" and self.look is not None:

@@ -156,6 +156,10 @@ class StageConfig:
     hold_states : bool
         With `draft_weight`: whether what the decoder says of drafts on labelled objects stays what it was, for a
         language side that has learnt to read it. Where that learns afterwards, false leaves clicks free to learn.
+    look_alone : float
+        Share of the class lists that are answered from what the semantic backbone sees alone, from 0, which is off, to
+        below 1. What the language model has learnt of an image by heart leaves the rest little to learn, and tells
+        nothing of another image. For the two-way generator with a semantic backbone.
     learnt_share : float
         How much of the way from the weights that the stage begins with to those that it learns is taken at its end,
         above 0, at most 1. Half of it keeps more of what was known before (Wortsman et al., Robust fine-tuning of
@@ -190,6 +194,7 @@ class StageConfig:
     seed_weight: float = 0.0
     draft_weight: float = 0.0
     hold_states: bool = True
+    look_alone: float = 0.0
     learnt_share: float = 1.0
     criterion: CriterionConfig = field(default_factory=CriterionConfig)
 
@@ -208,6 +213,8 @@ class StageConfig:
             raise ConfigError(f"Stage {self.name!r}: first_variant is {first}; give 0, or set variants as well.")
         if self.described and self.tasks.get(Task.INTERACTIVE, 0):
             raise ConfigError(f"Stage {self.name!r}: a described stage has no interactive task; take it out of tasks.")
+        if not 0 <= self.look_alone < 1:
+            raise ConfigError(f"Stage {self.name!r}: look_alone is {self.look_alone}; give 0 or more, below 1.")
         if not 0 < self.learnt_share <= 1:
             raise ConfigError(f"Stage {self.name!r}: learnt_share is {self.learnt_share}; give more than 0, at most 1.")
         if self.learnt_share < 1 and (self.patience or self.lora):

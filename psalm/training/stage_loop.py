@@ -79,6 +79,7 @@ class StageLoop:
             self.whole = dividing.divide(accelerator, self.whole, self.optimiser)
         self.criterion = Criterion(stage.criterion)
         self.drafts = self._draft_loss(begun) if stage.draft_weight else None
+        self._leave_to_the_look()
         self.cache = FeatureCache(cache_folder, model) if stage.cache else None
         self._seen: dict[str, list[float]] = defaultdict(list)
 
@@ -218,6 +219,14 @@ class StageLoop:
         learns = any(parameter.requires_grad for parameter in self.model.backbone.parameters())
         backbone = self.model.backbone if learns else None
         return DraftLoss(self._two_way("draft_weight"), backbone, self.stage.hold_states, begun)
+
+    def _leave_to_the_look(self) -> None:
+        """Set the share of class lists that are answered without the language model's word."""
+        generator, share = self.model.mask_generator, self.stage.look_alone
+        if share and self._two_way("look_alone").look is None:
+            raise ConfigError("look_alone is set, but the model has no semantic backbone: leave it out.")
+        if isinstance(generator, TwoWayGenerator):
+            generator.look_alone = share
 
     def _two_way(self, option: str) -> TwoWayGenerator:
         """The mask generator, which must be the two-way one for some options."""

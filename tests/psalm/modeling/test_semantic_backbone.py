@@ -47,6 +47,31 @@ def test_what_it_sees_meets_names_and_sentences() -> None:
     assert all(not torch.allclose(old, new) for old, new in zip(before, after, strict=True))
 
 
+@torch.no_grad()
+def test_training_may_leave_the_language_model_out_of_names_alone() -> None:
+    torch.manual_seed(0)
+    model = PSALM(CONFIG)
+    generator = model.mask_generator
+    assert isinstance(generator, TwoWayGenerator)
+    features = model.eval().encode_image(torch.randn(1, 3, 96, 96))
+    draft = generator.draft(features, None)
+    said = [torch.randn(1, draft.tokens.shape[1], 32) for _ in range(2)]
+
+    def differ(kind: ConditionKind) -> bool:
+        asked = ConditionEmbeddings(torch.ones(1, 2, 32), (2,), kind)
+        one, other = (generator(features, draft, queries, asked)[-1].condition_logits for queries in said)
+        return not torch.allclose(one, other)
+
+    generator.look_alone = 1.0
+    assert differ("categories"), "only training leaves it out"
+    generator.train()
+    for forgetful in (module for module in generator.modules() if isinstance(module, torch.nn.Dropout)):
+        forgetful.eval()
+    assert not differ("categories") and differ("sentence")
+    generator.look_alone = 0.0
+    assert differ("categories")
+
+
 def test_only_a_generator_that_describes_its_masks_has_use_for_it() -> None:
     with pytest.raises(ConfigError, match="two_way"):
         two_way_config(mask_generator="mask2former", semantic_backbone="tf_efficientnet_lite0")

@@ -51,6 +51,7 @@ def test_yaml_becomes_typed_fields(tmp_path: Path) -> None:
         ({"stages": [{"name": "a", "steps": 1, "tasks": {"instance": 0}}]}, "at least one task"),
         ({"stages": [{"name": "a", "steps": 1, "cache": True}]}, "variants"),
         ({"stages": [{"name": "a", "steps": 1, "first_variant": 1}]}, "first_variant is 1"),
+        ({"stages": [{"name": "a", "steps": 1, "look_alone": 1.0}]}, "look_alone is 1"),
         ({"data": [{"kind": "pictures"}]}, "choose one of coco, scenes"),
         ({"stages": [{"name": "a", "steps": 1, "judged_by": ["semantic"]}]}, "judged by semantic"),
         ({"stages": [{"name": "a", "steps": 1, "learnt_share": 0}]}, "learnt_share is 0"),

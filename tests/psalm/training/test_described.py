@@ -202,6 +202,12 @@ def test_names_are_learnt_from_descriptions(naming: dict[str, Any]) -> None:
     assert result.finished and np.mean(losses[-3:]) < 0.6 * losses[0]
 
 
+def test_a_model_without_a_semantic_backbone_has_nothing_to_look_with(naming: dict[str, Any]) -> None:
+    naming["stages"][0]["look_alone"] = 0.5
+    with pytest.raises(ConfigError, match="look_alone is set, but the model has no semantic backbone"):
+        train(TrainConfig.from_dict(naming), progress=False)
+
+
 def test_questions_about_one_image_share_its_prefix(
     model: PSALM, described: DescribedSamples, tokenizer: PreTrainedTokenizerBase
 ) -> None:
