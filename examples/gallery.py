@@ -50,8 +50,8 @@ class Panel:
 
 PANELS = (
     Panel("coins", classes=("coin",)),
-    Panel("coins", sentence="the coin at the bottom left"),
-    Panel("coins", sentence="the rightmost coin"),
+    Panel("coins", sentence="the coin at the bottom right"),
+    Panel("coins", sentence="the coin at the top right"),
     Panel("coins", sentence="the coin at the top left"),
     Panel("chelsea", sentence="the cat"),
     Panel("camera", classes=("person",)),
@@ -69,13 +69,13 @@ PANELS = (
 
 
 FAILURES = (
-    Panel("chelsea", classes=("coin", "cat"), note="eyes as coins"),
+    Panel("coins", sentence="the rightmost coin", note="another one"),
     Panel("cell", classes=("cell",), note="the edge"),
     Panel("ihc", classes=("nucleus",), note="nothing"),
     Panel("hubble_deep_field", classes=("particle",), note="a few of hundreds"),
     Panel("retina", click=(437, 278), note="a vessel was meant"),
     Panel("astronaut", classes=("person",), note="and a rocket"),
-    Panel("coins", sentence="the coin at the top right", note="beside it"),
+    Panel("coins", sentence="the coin at the bottom left", note="beside it"),
     Panel("gravel", box=(60, 60, 130, 140), note="no stone fills it"),
 )
 
