@@ -139,7 +139,7 @@ class StageConfig:
     cache : bool
         Keep the features of an image on disk; needs a frozen encoder.
     variants : int
-        Copies of each image that are drawn, the unchanged one among them; 0 is without limit. Few with `cache`. A
+        Copies of each image that are drawn, from `first_variant` on; 0 is without limit. Few with `cache`. A
         described stage describes each of them once, at least the first.
     first_variant : int
         Number of the first of these copies; 0 is the unchanged image. What is learnt from looks that no stage before
