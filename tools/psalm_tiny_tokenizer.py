@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,34 @@ def texts(annotations: Path, refs: Path, scenes: int) -> Iterator[str]:
             yield condition.text
 
 
+def learn(lines: Iterable[str], size: int) -> Tokenizer:
+    """A WordPiece tokenizer of at most `size` pieces, the same one for the same lines.
+
+    The trainer numbers the letters within words as it meets them, in another order each time, and of pieces that are
+    equally frequent it joins those with lower numbers first. So it is told these letters with the special tokens.
+    """
+    alphabet = "abcdefghijklmnopqrstuvwxyz0123456789.,:;-_/()'+&%<>[]"
+    first = [*SPECIAL, *(f"##{sign}" for sign in alphabet if sign.isalnum())]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=first, initial_alphabet=list(alphabet), show_progress=False
+    )
+    learner = _tokenizer({})
+    learner.train_from_iterator(lines, trainer)
+    return _tokenizer(learner.get_vocab())
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    if vocabulary:
+        tokenizer.add_special_tokens(SPECIAL)
+    return tokenizer
+
+
 def main() -> None:
     """Train a WordPiece vocabulary and write tokenizer.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -51,17 +79,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--scenes", type=int, default=1500)
     arguments = parser.parse_args()
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    alphabet = list("abcdefghijklmnopqrstuvwxyz0123456789.,:;-_/()'+&%<>[]")
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=arguments.size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(texts(arguments.annotations, arguments.refs, arguments.scenes), trainer)
+    tokenizer = learn(texts(arguments.annotations, arguments.refs, arguments.scenes), arguments.size)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(arguments.out))
 
