@@ -46,6 +46,8 @@ class SemanticBackbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, C, h, w) of normalised model images (B, 3, S, S)."""
         size = (self.size, self.size)
-        small = interpolate(images, size, mode="bilinear", antialias=True, align_corners=False)
-        level: Tensor = self.body((small * self.scale + self.shift).contiguous(memory_format=torch.channels_last))[0]
+        # Antialiasing knows no bfloat16.
+        small = interpolate(images.float(), size, mode="bilinear", antialias=True, align_corners=False)
+        normal = (small * self.scale + self.shift).to(images.dtype)
+        level: Tensor = self.body(normal.contiguous(memory_format=torch.channels_last))[0]
         return level

@@ -29,6 +29,16 @@ def test_the_classifier_sees_the_image_as_it_was_trained() -> None:
 
 
 @torch.no_grad()
+def test_half_of_the_precision_sees_nearly_the_same() -> None:
+    torch.manual_seed(0)
+    backbone = SemanticBackbone(CONFIG).eval()
+    images = torch.randn(1, 3, 96, 96)
+    whole, half = backbone(images), backbone.to(torch.bfloat16)(images.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert torch.nn.functional.cosine_similarity(whole, half.float(), dim=1).min() > 0.99
+
+
+@torch.no_grad()
 def test_what_it_sees_meets_names_and_sentences() -> None:
     torch.manual_seed(0)
     model = PSALM(CONFIG).eval()
