@@ -55,7 +55,9 @@ def learn(lines: Iterable[str], size: int) -> Tokenizer:
     )
     learner = _tokenizer({})
     learner.train_from_iterator(lines, trainer)
-    return _tokenizer(learner.get_vocab())
+    learnt = _tokenizer(learner.get_vocab())
+    learnt.add_special_tokens(SPECIAL)
+    return learnt
 
 
 def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
@@ -65,8 +67,6 @@ def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    if vocabulary:
-        tokenizer.add_special_tokens(SPECIAL)
     return tokenizer
 
 

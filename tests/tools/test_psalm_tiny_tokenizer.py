@@ -1,5 +1,8 @@
+"""The same texts give the same word pieces, whole words where they are frequent."""
+
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +13,16 @@ from psalm.data.shapes import SHAPES
 from tools.psalm_tiny_tokenizer import SPECIAL, learn
 
 LINES = [f"the {place} {shape} next to the sneakers" for place in ("leftmost", "biggest") for shape in SHAPES] * 3
-SAVE = "import sys; from tests.tools.test_psalm_tiny_tokenizer import *; learn(LINES, 300).save(sys.argv[1])"
+SAVE = (
+    "import json, sys\nfrom tools.psalm_tiny_tokenizer import learn\nlearn(json.load(sys.stdin), 300).save(sys.argv[1])"
+)
 
 
 def test_the_same_texts_give_the_same_tokenizer(tmp_path: Path) -> None:
     # Each process orders its hash tables in a way of its own.
     files = [tmp_path / f"{run}.json" for run in range(3)]
     for file in files:
-        subprocess.run([sys.executable, "-c", SAVE, str(file)], check=True)
+        subprocess.run([sys.executable, "-c", SAVE, str(file)], input=json.dumps(LINES), text=True, check=True)
     assert len({file.read_text() for file in files}) == 1
 
 
